@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Attributes and extended attributes of one object. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/xattr.h"
+#include "copyup.h"
+#include "upper.h"
+
+static int merged_nlink(struct fs *fs, struct node *dir, struct stat *st)
+{
+	cleanup_listing struct listing *listing = NULL;
+	int r = fs_list(fs, dir, true, &listing);
+
+	if (r == 0)
+		st->st_nlink = 2 + listing_subdirs(listing);
+	return r;
+}
+
+/* Link count of a directory. */
+static int dir_nlink(struct fs *fs, struct node *dir, bool has_upper, struct stat *st)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+
+	if (node_is_removed(dir)) {
+		st->st_nlink = 0;
+		return 0;
+	}
+	if (fs->config->static_nlink) {
+		st->st_nlink = 1;
+		return 0;
+	}
+	lower = node_lower(dir);
+	return lower && has_upper ? merged_nlink(fs, dir, st) : 0;
+}
+
+/* Link count of a file that is not in upper: lower names that show. */
+static int lower_nlink(struct fs *fs, struct node *node, struct lower_obj *lower, struct stat *st)
+{
+	int links;
+
+	pthread_mutex_lock(&node->lock);
+	links = node->is_removed ? 0 : node->lower_links;
+	pthread_mutex_unlock(&node->lock);
+	if (links < 0 && st->st_nlink > 1) {
+		links = upper_visible_names(fs, lower, NULL, NULL);
+		if (links < 0)
+			return links;
+		pthread_mutex_lock(&node->lock);
+		node->lower_links = links;
+		pthread_mutex_unlock(&node->lock);
+	}
+	if (links >= 0)
+		st->st_nlink = (nlink_t)links;
+	return 0;
+}
+
+static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
+{
+	int r = 0;
+	cleanup_fd_ref struct fd_ref *ref = upper_open(fs, node, &r);
+
+	if (!ref)
+		return r;
+	r = fd_stat(ref->fd, NULL, st);
+	if (r < 0 || S_ISDIR(node->type))
+		return r;
+	pthread_mutex_lock(&node->lock);
+	st->st_nlink -= node->is_orphan; /* the name in the orphan directory does not count */
+	pthread_mutex_unlock(&node->lock);
+	return 0;
+}
+
+int fs_getattr(struct fs *fs, struct node *node, struct stat *ret)
+{
+	bool has_upper = node_has_upper(node);
+	cleanup_lower_obj struct lower_obj *lower = has_upper ? NULL : node_lower(node);
+	int r;
+
+	if (lower)
+		r = lower_stat(lower, ret);
+	else
+		r = stat_upper(fs, node, ret);
+	if (r < 0)
+		return r;
+	if (S_ISDIR(node->type))
+		r = dir_nlink(fs, node, has_upper, ret);
+	else if (lower)
+		r = lower_nlink(fs, node, lower, ret);
+	ret->st_ino = node->ino;
+	return r;
+}
+
+static struct timespec time_to_set(unsigned int set, unsigned int flag, unsigned int now_flag,
+				   struct timespec time)
+{
+	if (set & now_flag)
+		time.tv_nsec = UTIME_NOW;
+	else if (!(set & flag))
+		time.tv_nsec = UTIME_OMIT;
+	return time;
+}
+
+static int set_times(int fd, const struct stat *st, unsigned int set)
+{
+	const struct timespec times[2] = {
+		time_to_set(set, FS_SET_ATIME, FS_SET_ATIME_NOW, st->st_atim),
+		time_to_set(set, FS_SET_MTIME, FS_SET_MTIME_NOW, st->st_mtim),
+	};
+
+	return fd_utimens(fd, times);
+}
+
+/* Takes setuid away, and setgid where the group may execute, as write(2) does. */
+static int kill_suidgid(int fd)
+{
+	struct stat st;
+	mode_t mode;
+	int r = fd_stat(fd, NULL, &st);
+
+	if (r < 0)
+		return r;
+	mode = st.st_mode & ~(mode_t)S_ISUID;
+	if (mode & S_IXGRP)
+		mode &= ~(mode_t)S_ISGID;
+	return mode == st.st_mode ? 0 : fd_chmod(fd, mode & 07777);
+}
+
+static int set_size(struct fs *fs, struct node *node, off_t size)
+{
+	int r = 0;
+	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, &r);
+
+	if (!ref)
+		return r;
+	return ftruncate(ref->fd, size) < 0 ? -errno : 0;
+}
+
+static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st,
+		 unsigned int set)
+{
+	int r = 0;
+
+	if (set & (FS_SET_UID | FS_SET_GID))
+		r = fd_chown(fd, set & FS_SET_UID ? st->st_uid : (uid_t)-1,
+			     set & FS_SET_GID ? st->st_gid : (gid_t)-1);
+	if (r == 0 && set & FS_SET_SIZE)
+		r = set_size(fs, node, st->st_size);
+	if (r == 0 && set & FS_KILL_SUIDGID)
+		r = kill_suidgid(fd);
+	/* After a change of owner, which takes setuid and setgid away. */
+	if (r == 0 && set & FS_SET_MODE)
+		r = fd_chmod(fd, st->st_mode & 07777);
+	if (r == 0 && set & (FS_SET_ATIME | FS_SET_MTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW))
+		r = set_times(fd, st, set);
+	return r;
+}
+
+int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned int set,
+	       struct stat *ret)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r;
+
+	/* What will be cut off need not be copied. */
+	r = set & FS_SET_SIZE ? copyup_part(fs, node, st->st_size) : fs_copyup(fs, node);
+	if (r < 0)
+		return r;
+	ref = upper_open(fs, node, &r);
+	if (!ref)
+		return r;
+	r = apply(fs, node, ref->fd, st, set);
+	return r < 0 ? r : fs_getattr(fs, node, ret);
+}
+
+int fs_readlink(struct fs *fs, struct node *node, char **ret)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = 0;
+
+	if (!S_ISLNK(node->type))
+		return -EINVAL;
+	if (!node_has_upper(node)) {
+		lower = node_lower(node);
+		if (lower)
+			return lower_readlink(lower, ret);
+	}
+	ref = upper_open(fs, node, &r);
+	return ref ? fd_readlink(ref->fd, NULL, ret) : r;
+}
+
+int fs_statfs(struct fs *fs, struct statvfs *ret)
+{
+	int fd = fs->config->upper >= 0 ? fs->config->upper : fs->config->branches[0];
+
+	if (fstatvfs(fd, ret) < 0)
+		return -errno;
+	ret->f_namemax = NAME_MAX;
+	return 0;
+}
+
+/* --- extended attributes --- */
+
+ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value, size_t size)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = 0;
+
+	if (whiteout_is_private_xattr(name))
+		return -ENODATA;
+	if (!node_has_upper(node)) {
+		lower = node_lower(node);
+		if (lower)
+			return lower_xattr_get(lower, name, value, size);
+	}
+	ref = upper_open(fs, node, &r);
+	return ref ? xattr_get(ref->fd, name, value, size) : r;
+}
+
+ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = 0;
+	ssize_t n;
+
+	if (!node_has_upper(node)) {
+		lower = node_lower(node);
+		if (lower)
+			return lower_xattr_list(lower, ret);
+	}
+	ref = upper_open(fs, node, &r);
+	n = ref ? xattr_list(ref->fd, ret) : r;
+	return n < 0 ? n : (ssize_t)xattr_list_filter(*ret, (size_t)n, whiteout_is_private_xattr);
+}
+
+/* The object in upper, copied up if it has to be, for a change of its attributes. */
+static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const char *name,
+				     int *error)
+{
+	*error = whiteout_is_private_xattr(name) ? -EPERM : fs_copyup(fs, node);
+	return *error < 0 ? NULL : upper_open(fs, node, error);
+}
+
+int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value,
+		 size_t size, int flags)
+{
+	int r;
+	cleanup_fd_ref struct fd_ref *ref = open_to_change(fs, node, name, &r);
+
+	return ref ? xattr_set(ref->fd, name, value, size, flags) : r;
+}
+
+int fs_xattr_remove(struct fs *fs, struct node *node, const char *name)
+{
+	int r;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+
+	/* What is not there need not be copied up to be missed. */
+	r = (int)fs_xattr_get(fs, node, name, NULL, 0);
+	if (r < 0)
+		return whiteout_is_private_xattr(name) ? -EPERM : r;
+	ref = open_to_change(fs, node, name, &r);
+	return ref ? xattr_remove(ref->fd, name) : r;
+}

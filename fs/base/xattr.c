@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The f*xattr calls refuse O_PATH descriptors, and the path calls follow links
+ * or take none; going through /proc/self/fd reaches every type of object and
+ * follows nothing but the magic link itself.
+ */
+#include "base/xattr.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/xattr.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+ssize_t xattr_get(int fd, const char *name, void *value, size_t size)
+{
+	ssize_t n = getxattr(fd_path(fd).s, name, value, size);
+
+	return n < 0 ? -errno : n;
+}
+
+int xattr_set(int fd, const char *name, const void *value, size_t size, int flags)
+{
+	return setxattr(fd_path(fd).s, name, value, size, flags) < 0 ? -errno : 0;
+}
+
+int xattr_remove(int fd, const char *name)
+{
+	return removexattr(fd_path(fd).s, name) < 0 ? -errno : 0;
+}
+
+ssize_t xattr_list(int fd, char **ret)
+{
+	struct fd_path path = fd_path(fd);
+
+	for (;;) {
+		cleanup_free char *names = NULL;
+		ssize_t n = listxattr(path.s, NULL, 0);
+
+		if (n < 0 && errno != EOPNOTSUPP)
+			return -errno;
+		names = malloc(n > 0 ? (size_t)n : 1);
+		if (!names)
+			return -ENOMEM;
+		if (n > 0)
+			n = listxattr(path.s, names, (size_t)n);
+		if (n < 0 && errno == ERANGE)
+			continue; /* one was added between the two calls */
+		if (n < 0 && errno != EOPNOTSUPP)
+			return -errno;
+		*ret = take_ptr(names);
+		return n < 0 ? 0 : n;
+	}
+}
+
+bool xattr_is_letter(int fd, const char *name, char letter)
+{
+	char value[2];
+
+	return xattr_get(fd, name, value, sizeof(value)) == 1 && value[0] == letter;
+}
+
+ssize_t xattr_get_all(int fd, const char *name, char **ret)
+{
+	for (;;) {
+		cleanup_free char *value = NULL;
+		ssize_t n = xattr_get(fd, name, NULL, 0);
+
+		if (n < 0)
+			return n;
+		value = malloc((size_t)n + 1);
+		if (!value)
+			return -ENOMEM;
+		if (n > 0)
+			n = xattr_get(fd, name, value, (size_t)n);
+		if (n == -ERANGE)
+			continue; /* it grew between the two calls */
+		if (n < 0)
+			return n;
+		value[n] = '\0';
+		*ret = take_ptr(value);
+		return n;
+	}
+}
+
+size_t xattr_list_filter(char *names, size_t size, bool (*drop)(const char *name))
+{
+	size_t kept = 0;
+
+	for (size_t at = 0; at < size;) {
+		size_t length = strlen(names + at) + 1;
+
+		if (!drop(names + at)) {
+			memmove(names + kept, names + at, length);
+			kept += length;
+		}
+		at += length;
+	}
+	return kept;
+}
+
+bool xattr_may_be_refused(const char *name, int error)
+{
+	if (error != -EPERM && error != -EOPNOTSUPP && error != -EACCES)
+		return false;
+	return strncmp(name, "trusted.", 8) == 0 || strncmp(name, "security.", 9) == 0;
+}

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Copy-up: bringing a lower object into upper.
+ *
+ * The copy is made in the staging directory, complete with owner, mode,
+ * times, attributes and content, made durable if the mount wants that, and
+ * then put in its place by one rename.  Until the node says that it is in
+ * upper, everybody reads the lower object, which does not change; so at any
+ * instant, also of a crash, there is the old object or the new one, whole.
+ *
+ * A file with several visible names is linked to all of them before the node
+ * is switched over, so that the group is whole on disk.  If a crash comes
+ * between, the next lookup of a name left behind finds the copy by another
+ * name of the group and completes it (fs/lookup.c, rejoin).
+ */
+#include "copyup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/copy.h"
+#include "base/fd.h"
+#include "base/xattr.h"
+#include "upper.h"
+
+/* Makes the object of the lower type, empty, under the staged name. */
+static int make_like(struct lower_obj *lower, const struct stat *st, struct staged *staged)
+{
+	cleanup_free char *target = NULL;
+	int r;
+
+	switch (st->st_mode & S_IFMT) {
+	case S_IFDIR:
+		r = mkdirat(staged->dirfd, staged->name, 0700);
+		break;
+	case S_IFLNK:
+		r = lower_readlink(lower, &target);
+		if (r < 0)
+			return r;
+		r = symlinkat(target, staged->dirfd, staged->name);
+		break;
+	default:
+		r = mknodat(staged->dirfd, staged->name, (st->st_mode & S_IFMT) | 0600,
+			    st->st_rdev);
+	}
+	return r < 0 ? -errno : 0;
+}
+
+static int copy_content(struct lower_obj *lower, struct staged *staged, off_t size, bool do_fsync)
+{
+	cleanup_fd int src = lower_open(lower, O_RDONLY);
+	cleanup_fd int dst = fd_open(staged->dirfd, staged->name, O_RDWR, 0);
+	int r = src < 0 ? src : dst < 0 ? dst : copy_data(src, dst, size);
+
+	if (r == 0 && do_fsync && fsync(dst) < 0)
+		return -errno;
+	return r;
+}
+
+static int copy_attributes(struct lower_obj *lower, int fd, const struct stat *st)
+{
+	cleanup_free char *names = NULL;
+	int r = copy_stat(fd, st);
+	ssize_t n;
+
+	if (r < 0)
+		return r;
+	n = lower_xattr_list(lower, &names);
+	if (n < 0)
+		return (int)n;
+	for (const char *name = names; name < names + n; name += strlen(name) + 1) {
+		ssize_t size = lower_xattr_get(lower, name, NULL, 0);
+		cleanup_free char *value = malloc(size > 0 ? (size_t)size : 1);
+
+		if (size < 0 || !value)
+			return size < 0 ? (int)size : -ENOMEM;
+		if (size > 0)
+			size = lower_xattr_get(lower, name, value, (size_t)size);
+		if (size < 0)
+			return (int)size;
+		r = xattr_set(fd, name, value, (size_t)size, 0);
+		if (r < 0 && !xattr_may_be_refused(name, r))
+			return r;
+	}
+	return 0;
+}
+
+/* Makes the whole copy under the staged name; *real is its inode number. */
+static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
+		      struct staged *staged, struct stat *st, ino_t *real)
+{
+	cleanup_fd int fd = -1;
+	struct stat made;
+	int r = lower_stat(lower, st);
+
+	if (r == 0)
+		r = make_like(lower, st, staged);
+	if (r < 0)
+		return r;
+	fd = fd_open(staged->dirfd, staged->name, O_PATH, 0);
+	r = fd < 0 ? fd : fd_stat(fd, NULL, &made);
+	if (r < 0)
+		return r;
+	if (!S_ISDIR(st->st_mode))
+		origin_set(fs, fd, made.st_ino, node->ino);
+	if (S_ISREG(st->st_mode) && st->st_size > 0 && limit > 0)
+		r = copy_content(lower, staged, limit < st->st_size ? limit : st->st_size,
+				 fs->config->do_fsync);
+	if (r == 0)
+		r = copy_attributes(lower, fd, st);
+	*real = made.st_ino;
+	return r;
+}
+
+/* Runs a change of the names in `dir` that its times are not to show. */
+static int publish_quietly(struct staged *staged, struct node *dir, int dirfd, const char *name)
+{
+	struct stat before;
+	int r;
+
+	pthread_mutex_lock(&dir->names);
+	r = fd_stat(dirfd, NULL, &before);
+	if (r == 0)
+		r = staged_publish(staged, dirfd, name, RENAME_NOREPLACE);
+	if (r == 0) {
+		const struct timespec times[2] = { before.st_atim, before.st_mtim };
+
+		r = fd_utimens(dirfd, times);
+	}
+	pthread_mutex_unlock(&dir->names);
+	return r;
+}
+
+/* --- the other names of a group --- */
+
+struct group {
+	struct fs *fs;
+	int fd; /* the copy */
+};
+
+static int link_name(void *context, const char *path)
+{
+	struct group *group = context;
+	const char *slash = strrchr(path, '/');
+	cleanup_node struct node *dir = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	struct stat before;
+	int r = upper_walk(group->fs, path, slash ? (size_t)(slash - path) : 0, &dir);
+
+	if (r != FS_FOUND)
+		return r;
+	r = fs_copyup(group->fs, dir);
+	if (r == 0)
+		ref = upper_open(group->fs, dir, &r);
+	if (!ref)
+		return r;
+	pthread_mutex_lock(&dir->names);
+	r = fd_stat(ref->fd, NULL, &before);
+	if (r == 0)
+		r = fd_link(group->fd, ref->fd, slash ? slash + 1 : path);
+	if (r == 0) {
+		const struct timespec times[2] = { before.st_atim, before.st_mtim };
+
+		r = fd_utimens(ref->fd, times);
+	}
+	pthread_mutex_unlock(&dir->names);
+	return r == -EEXIST ? 0 : r;
+}
+
+/* --- the copy-up itself --- */
+
+/* From now on the node is in upper. */
+static void switch_over(struct fs *fs, struct node *node, ino_t real, bool is_orphan)
+{
+	struct lower_obj *lower = NULL;
+
+	state_set(fs->state, real, node->ino);
+	pthread_mutex_lock(&node->lock);
+	node->has_upper = true;
+	node->is_orphan = is_orphan;
+	node->real = real;
+	if (!S_ISDIR(node->type))
+		lower = take_ptr(node->lower);
+	pthread_mutex_unlock(&node->lock);
+	lower_unref(lower);
+	fdcache_drop(&fs->fds, &node->lower_data);
+}
+
+/* A file that has been removed and is still in use goes where such files are. */
+static int copyup_removed(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit)
+{
+	cleanup_staged struct staged staged;
+	struct stat st;
+	ino_t real;
+	int r;
+
+	staged_init(fs, &staged);
+	r = stage_copy(fs, node, lower, limit, &staged, &st, &real);
+	if (r == 0)
+		r = staged_publish(&staged, fs->orphans, orphan_name(node->ino).s, 0);
+	if (r == 0)
+		switch_over(fs, node, real, true);
+	return r;
+}
+
+static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
+			struct node *dir, const char *name)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_staged struct staged staged = { 0 };
+	cleanup_fd int fd = -1;
+	struct stat st;
+	ino_t real;
+	int r = fs_copyup(fs, dir);
+
+	if (r == 0)
+		ref = upper_open(fs, dir, &r);
+	if (!ref)
+		return r;
+	staged_init(fs, &staged);
+	r = stage_copy(fs, node, lower, limit, &staged, &st, &real);
+	if (r < 0)
+		return r;
+	fd = fd_open(staged.dirfd, staged.name, O_PATH, 0);
+	r = fd < 0 ? fd : publish_quietly(&staged, dir, ref->fd, name);
+	if (r == 0 && !S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+		struct group group = { .fs = fs, .fd = fd };
+
+		r = upper_visible_names(fs, lower, link_name, &group);
+	}
+	if (r < 0)
+		return r;
+	switch_over(fs, node, real, false);
+	return 0;
+}
+
+struct first {
+	struct fs *fs;
+	struct node *node;
+};
+
+static int note_name(void *context, const char *path)
+{
+	struct first *first = context;
+	const char *slash = strrchr(path, '/');
+	cleanup_node struct node *dir = NULL;
+	int r = upper_walk(first->fs, path, slash ? (size_t)(slash - path) : 0, &dir);
+
+	if (r == FS_FOUND)
+		r = node_add_alias(first->node, dir, slash ? slash + 1 : path);
+	return r < 0 ? r : dir ? 1 : 0;
+}
+
+/* Some name of the node: one that is known, or one that lower knows and that shows. */
+static int some_name(struct fs *fs, struct node *node, struct lower_obj *lower,
+		     struct node **dir, char **name)
+{
+	struct first first = { .fs = fs, .node = node };
+	int r = node_alias(node, 0, dir, name);
+
+	if (r != 0)
+		return r;
+	r = upper_visible_names(fs, lower, note_name, &first);
+	return r < 0 ? r : node_alias(node, 0, dir, name);
+}
+
+/* With node->copyup held. */
+static int copyup_locked(struct fs *fs, struct node *node, off_t limit)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_node struct node *dir = NULL;
+	cleanup_free char *name = NULL;
+	int r;
+
+	if (node_has_upper(node))
+		return 0;
+	lower = node_lower(node);
+	if (!lower)
+		return -ESTALE;
+	if (node_is_removed(node))
+		return copyup_removed(fs, node, lower, limit);
+	r = some_name(fs, node, lower, &dir, &name);
+	if (r <= 0)
+		return r < 0 ? r : -ESTALE;
+	return copyup_named(fs, node, lower, limit, dir, name);
+}
+
+int copyup_part(struct fs *fs, struct node *node, off_t limit)
+{
+	int r;
+
+	if (node_has_upper(node))
+		return 0;
+	if (fs->config->upper < 0)
+		return -EROFS;
+	pthread_mutex_lock(&node->copyup);
+	r = copyup_locked(fs, node, limit);
+	pthread_mutex_unlock(&node->copyup);
+	return r;
+}
+
+int fs_copyup(struct fs *fs, struct node *node)
+{
+	return copyup_part(fs, node, INT64_MAX);
+}

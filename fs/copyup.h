@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef FS_COPYUP_H
+#define FS_COPYUP_H
+
+#include "fs.h"
+
+/* As fs_copyup, but of a file's content only the first `limit` bytes are needed. */
+int copyup_part(struct fs *fs, struct node *node, off_t limit);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * LMDB behind a small face.  Why its options are as they are:
+ *
+ * - MDB_NOSUBDIR: an index is one file, which can be renamed into place.
+ * - MDB_NOTLS: reader slots belong to transactions, so that a thread may hold several.
+ * - Readers use MDB_NOLOCK: a chain index never changes once it is in place.
+ * - The map is far larger than any index; it costs address space only, because
+ *   the file grows by what is written.  So there is no growing to get wrong.
+ */
+#include "core/index.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+static const size_t map_size = (size_t)1 << 36;
+
+struct index {
+	MDB_env *env;
+	MDB_dbi tables[INDEX_MAX_TABLES];
+};
+
+/* LMDB's own codes, which are negative, and errno, which it gives positive, as -errno. */
+static int error_of(int r)
+{
+	if (r >= 0)
+		return -r;
+	if (r == MDB_MAP_FULL || r == MDB_TXN_FULL)
+		return -ENOSPC;
+	if (r == MDB_BAD_VALSIZE)
+		return -ENAMETOOLONG;
+	return -EIO;
+}
+
+static bool is_damage(int r)
+{
+	return r == MDB_INVALID || r == MDB_CORRUPTED || r == MDB_VERSION_MISMATCH ||
+	       r == MDB_PAGE_NOTFOUND || r == MDB_INCOMPATIBLE || r == MDB_NOTFOUND;
+}
+
+void index_close(struct index *index)
+{
+	if (!index)
+		return;
+	mdb_env_close(index->env);
+	free(index);
+}
+DEFINE_CLEANUP(struct index *, index, index_close)
+
+static int open_tables(struct index *index, const char *const names[], bool create)
+{
+	MDB_txn *txn;
+	int r = mdb_txn_begin(index->env, NULL, create ? 0 : MDB_RDONLY, &txn);
+
+	for (unsigned int i = 0; r == 0 && names[i]; i++)
+		r = mdb_dbi_open(txn, names[i], create ? MDB_CREATE : 0, &index->tables[i]);
+	if (r == 0)
+		return mdb_txn_commit(txn);
+	if (txn)
+		mdb_txn_abort(txn);
+	return r;
+}
+
+/* A file that ends before its last page would raise SIGBUS when read. */
+static bool is_whole(MDB_env *env, int dirfd, const char *name)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+	struct stat st;
+
+	return mdb_env_info(env, &info) == 0 && mdb_env_stat(env, &stat) == 0 &&
+	       fd_stat(dirfd, name, &st) == 0 &&
+	       (uint64_t)st.st_size >= (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+int index_open(int dirfd, const char *name, enum index_mode mode, const char *const names[],
+	       struct index **ret)
+{
+	CLEANUP(cleanup_index) struct index *index = calloc(1, sizeof(*index));
+	unsigned int flags = MDB_NOSUBDIR | MDB_NOTLS;
+	char path[320];
+	int r;
+
+	if (!index)
+		return -ENOMEM;
+	if (mode == INDEX_READ)
+		flags |= MDB_RDONLY | MDB_NOLOCK;
+	if (mode == INDEX_WRITE_NOSYNC)
+		flags |= MDB_NOSYNC;
+	snprintf(path, sizeof(path), "%s/%s", fd_path(dirfd).s, name);
+	r = mdb_env_create(&index->env);
+	if (r == 0)
+		r = mdb_env_set_maxdbs(index->env, INDEX_MAX_TABLES);
+	if (r == 0 && mode != INDEX_READ)
+		r = mdb_env_set_mapsize(index->env, map_size);
+	if (r == 0)
+		r = mdb_env_open(index->env, path, flags, 0600);
+	if (r == 0 && !is_whole(index->env, dirfd, name))
+		return INDEX_DAMAGED;
+	if (r == 0)
+		r = open_tables(index, names, mode != INDEX_READ);
+	if (is_damage(r))
+		return INDEX_DAMAGED;
+	if (r != 0)
+		return error_of(r);
+	*ret = take_ptr(index);
+	return 0;
+}
+
+int index_begin(struct index *index, bool write, struct index_txn *ret)
+{
+	MDB_txn *txn;
+	int r = mdb_txn_begin(index->env, NULL, write ? 0 : MDB_RDONLY, &txn);
+
+	if (r != 0)
+		return error_of(r);
+	*ret = (struct index_txn){ .index = index, .handle = txn };
+	return 0;
+}
+
+int index_commit(struct index_txn *txn)
+{
+	int r = txn->error;
+
+	if (r < 0)
+		index_abort(txn);
+	else
+		r = error_of(mdb_txn_commit(txn->handle));
+	txn->handle = NULL;
+	return r;
+}
+
+void index_abort(struct index_txn *txn)
+{
+	if (txn->handle)
+		mdb_txn_abort(txn->handle);
+	txn->handle = NULL;
+}
+
+static MDB_val val(const void *data, size_t size)
+{
+	return (MDB_val){ .mv_size = size, .mv_data = (void *)data };
+}
+
+int index_get(struct index_txn *txn, unsigned int table, const void *key, size_t key_size,
+	      struct index_value *ret)
+{
+	MDB_val k = val(key, key_size), v;
+	int r = mdb_get(txn->handle, txn->index->tables[table], &k, &v);
+
+	if (r == MDB_NOTFOUND)
+		return INDEX_ABSENT;
+	if (r != 0)
+		return error_of(r);
+	*ret = (struct index_value){ .data = v.mv_data, .size = v.mv_size };
+	return INDEX_FOUND;
+}
+
+void index_put(struct index_txn *txn, unsigned int table, const void *key, size_t key_size,
+	       const void *value, size_t value_size)
+{
+	MDB_val k = val(key, key_size), v = val(value, value_size);
+
+	if (txn->error == 0)
+		txn->error = error_of(mdb_put(txn->handle, txn->index->tables[table], &k, &v, 0));
+}
+
+void index_delete(struct index_txn *txn, unsigned int table, const void *key, size_t key_size)
+{
+	MDB_val k = val(key, key_size);
+	int r;
+
+	if (txn->error < 0)
+		return;
+	r = mdb_del(txn->handle, txn->index->tables[table], &k, NULL);
+	if (r != MDB_NOTFOUND)
+		txn->error = error_of(r);
+}
+
+int index_each(struct index_txn *txn, unsigned int table, const void *prefix, size_t prefix_size,
+	       int (*each)(void *context, struct index_value key, struct index_value value),
+	       void *context)
+{
+	MDB_cursor *cursor;
+	MDB_val k = val(prefix, prefix_size), v;
+	int r = mdb_cursor_open(txn->handle, txn->index->tables[table], &cursor);
+
+	if (r != 0)
+		return error_of(r);
+	r = mdb_cursor_get(cursor, &k, &v, prefix_size ? MDB_SET_RANGE : MDB_FIRST);
+	while (r == 0 && k.mv_size >= prefix_size && memcmp(k.mv_data, prefix, prefix_size) == 0) {
+		struct index_value key = { k.mv_data, k.mv_size };
+		struct index_value value = { v.mv_data, v.mv_size };
+		int answer = each(context, key, value);
+
+		if (answer != 0) {
+			mdb_cursor_close(cursor);
+			return answer;
+		}
+		r = mdb_cursor_get(cursor, &k, &v, MDB_NEXT);
+	}
+	mdb_cursor_close(cursor);
+	return r == MDB_NOTFOUND ? 0 : error_of(r);
+}
+
+int64_t index_count(struct index_txn *txn, unsigned int table)
+{
+	MDB_stat stat;
+	int r = mdb_stat(txn->handle, txn->index->tables[table], &stat);
+
+	return r != 0 ? error_of(r) : (int64_t)stat.ms_entries;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the two implementations of core/lower.h share; no other file includes this. */
+#ifndef CORE_LOWER_IMPL_H
+#define CORE_LOWER_IMPL_H
+
+#include "core/lower.h"
+
+/* One entry for each function of core/lower.h that depends on the implementation. */
+struct lower_ops {
+	void (*free)(struct lower *lower);
+	struct lower_obj *(*root)(struct lower *lower);
+	void (*free_obj)(struct lower_obj *obj);
+	int (*lookup)(struct lower_obj *dir, const char *name, struct lower_obj **ret,
+		      struct stat *st);
+	int (*walk)(struct lower *lower, const char *path, struct lower_obj **ret);
+	unsigned int (*branch)(struct lower_obj *obj);
+	int (*path)(struct lower_obj *obj, char **ret);
+	int (*list)(struct lower_obj *dir, struct listing **ret);
+	int (*stat)(struct lower_obj *obj, struct stat *ret);
+	int (*readlink)(struct lower_obj *obj, char **ret);
+	ssize_t (*xattr_get)(struct lower_obj *obj, const char *name, void *value, size_t size);
+	ssize_t (*xattr_list)(struct lower_obj *obj, char **ret);
+	int (*open)(struct lower_obj *obj, int flags);
+	int (*names)(struct lower_obj *obj, int (*each)(void *context, const char *path),
+		     void *context);
+};
+
+/* The first member of both implementations. */
+struct lower {
+	const struct lower_ops *ops;
+};
+
+#endif

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Making names.  There is one way: fs_create and fs_link both come down to
+ * `place`, which knows what may stand in the way of a name in upper.
+ *
+ * Where the name is free in upper, the object is made in its place by one
+ * system call as the caller, so that owner, group, ACLs and mode are right
+ * from the first instant.  Where a whiteout device stands, it is made in the
+ * staging directory, in a directory like its future one, and takes the
+ * whiteout's place in one rename; a crash can never show the lower object.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/xattr.h"
+#include "upper.h"
+
+/* What is to get a name: something new, or (link) something that is there. */
+struct thing {
+	const struct newborn *newborn;
+	const struct caller *caller;
+	int link_fd;
+};
+
+static int make(const struct thing *thing, int dirfd, const char *name, bool has_default_acl)
+{
+	const struct newborn *newborn = thing->newborn;
+	mode_t mode;
+	int r;
+
+	if (!newborn)
+		return fd_link(thing->link_fd, dirfd, name);
+	/* A default ACL takes the umask's place (POSIX 1003.1e). */
+	mode = newborn->mode & ~(has_default_acl ? 0 : thing->caller->umask);
+	creds_assume(thing->caller);
+	if (S_ISDIR(mode))
+		r = mkdirat(dirfd, name, mode & 07777) < 0 ? -errno : 0;
+	else if (S_ISLNK(mode))
+		r = symlinkat(newborn->target, dirfd, name) < 0 ? -errno : 0;
+	else
+		r = mknodat(dirfd, name, mode, newborn->rdev) < 0 ? -errno : 0;
+	creds_drop();
+	return r;
+}
+
+static bool has_default_acl(struct fs *fs, int dirfd)
+{
+	return fs->caps.can_acl && xattr_get(dirfd, "system.posix_acl_default", NULL, 0) > 0;
+}
+
+static bool is_dir(const struct thing *thing)
+{
+	return thing->newborn && S_ISDIR(thing->newborn->mode);
+}
+
+static int set_opaque(struct fs *fs, int dirfd, const char *name)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+
+	return fd < 0 ? fd : opaque_set(&fs->caps.style, fd);
+}
+
+/* Whether a directory made here must not merge with a lower one. */
+static int lower_has_dir(struct lower_obj *lower, const char *name)
+{
+	cleanup_lower_obj struct lower_obj *found = NULL;
+	int r = lower ? lower_lookup(lower, name, &found, NULL) : LOWER_ABSENT;
+
+	return r == LOWER_FOUND ? S_ISDIR(found->type) : r;
+}
+
+static int place_over_device(struct fs *fs, const struct thing *thing, struct lower_obj *lower,
+			     int dirfd, const char *name)
+{
+	cleanup_staged struct staged staged = { 0 };
+	int r = staged_init_like(fs, dirfd, &staged);
+
+	if (r == 0)
+		r = make(thing, staged.dirfd, staged.name, has_default_acl(fs, staged.dirfd));
+	if (r == 0 && is_dir(thing)) {
+		r = lower_has_dir(lower, name);
+		if (r == 1)
+			r = set_opaque(fs, staged.dirfd, staged.name);
+	}
+	if (r < 0)
+		return r;
+	/* A directory cannot replace a device, only change places with it. */
+	return staged_publish(&staged, dirfd, name, is_dir(thing) ? RENAME_EXCHANGE : 0);
+}
+
+static int place_over_file_mark(struct fs *fs, const struct thing *thing, struct lower_obj *lower,
+				int dirfd, const char *name)
+{
+	int r = make(thing, dirfd, name, has_default_acl(fs, dirfd));
+
+	if (r == 0 && is_dir(thing)) {
+		r = lower_has_dir(lower, name);
+		if (r == 1)
+			r = set_opaque(fs, dirfd, name);
+		if (r < 0) {
+			unlinkat(dirfd, name, AT_REMOVEDIR);
+			return r;
+		}
+	}
+	/* The name hides what is below by itself now; beside it the mark means nothing more. */
+	return r < 0 ? r : whiteout_remove_file(dirfd, name);
+}
+
+/* Gives the thing the name, with dir->names held. */
+static int place(struct fs *fs, const struct thing *thing, struct lower_obj *lower, int dirfd,
+		 const char *name)
+{
+	struct stat st;
+	int r = upper_probe(dirfd, name, &st);
+
+	switch (r) {
+	case UPPER_OBJECT:
+		return -EEXIST;
+	case UPPER_WHITEOUT:
+		return place_over_device(fs, thing, lower, dirfd, name);
+	case UPPER_HIDDEN:
+		return place_over_file_mark(fs, thing, lower, dirfd, name);
+	case UPPER_NOTHING:
+		break;
+	default:
+		return r;
+	}
+	if (lower) {
+		cleanup_lower_obj struct lower_obj *found = NULL;
+
+		r = lower_lookup(lower, name, &found, NULL);
+		if (r != LOWER_ABSENT)
+			return r < 0 ? r : -EEXIST;
+	}
+	return make(thing, dirfd, name, has_default_acl(fs, dirfd));
+}
+
+/* Checks and copies up the directory, then places the thing; *ret is the directory in upper. */
+static int place_in(struct fs *fs, const struct thing *thing, struct node *dir, const char *name,
+		    struct fd_ref **ret)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = upper_check_name(name);
+
+	if (r == 0)
+		r = fs_copyup(fs, dir);
+	if (r < 0)
+		return r;
+	if (node_is_removed(dir))
+		return -ENOENT;
+	ref = upper_open(fs, dir, &r);
+	if (!ref)
+		return r;
+	lower = node_lower(dir);
+	pthread_mutex_lock(&dir->names);
+	r = place(fs, thing, lower, ref->fd, name);
+	pthread_mutex_unlock(&dir->names);
+	if (r < 0)
+		return r;
+	node_names_changed(dir);
+	*ret = take_ptr(ref);
+	return 0;
+}
+
+/* The node of something that has just been made. */
+static int newborn_node(struct fs *fs, const struct stat *st, struct node **ret)
+{
+	struct node made = { .type = st->st_mode & S_IFMT, .has_upper = true, .real = st->st_ino };
+	bool is_new;
+
+	/* A number that this inode had in an earlier life must not come back. */
+	if (state_find(fs->state, st->st_ino))
+		state_drop(fs->state, st->st_ino);
+	made.ino = state_set(fs->state, st->st_ino, 0);
+	*ret = made.ino ? nodes_get_or_add(&fs->nodes, &made, &is_new) : NULL;
+	return *ret ? 0 : -ENOMEM;
+}
+
+int fs_create(struct fs *fs, struct node *dir, const char *name, const struct newborn *newborn,
+	      const struct caller *caller, struct entry *ret)
+{
+	struct thing thing = { .newborn = newborn, .caller = caller, .link_fd = -1 };
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_entry struct entry entry = { 0 };
+	int r;
+
+	/* It would be a whiteout. */
+	if (S_ISCHR(newborn->mode) && newborn->rdev == makedev(0, 0))
+		return -EPERM;
+	r = place_in(fs, &thing, dir, name, &ref);
+	if (r == 0)
+		r = fd_stat(ref->fd, name, &entry.st);
+	if (r == 0)
+		r = newborn_node(fs, &entry.st, &entry.node);
+	if (r == 0)
+		r = node_add_alias(entry.node, dir, name);
+	if (r < 0)
+		return r;
+	entry.st.st_ino = entry.node->ino;
+	*ret = entry;
+	entry.node = NULL;
+	return 0;
+}
+
+int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller *caller,
+	       struct entry *ret)
+{
+	struct newborn newborn = { .mode = S_IFREG | mode };
+	struct thing thing = { .newborn = &newborn, .caller = caller, .link_fd = -1 };
+	cleanup_entry struct entry entry = { 0 };
+	cleanup_staged struct staged staged = { 0 };
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = fs_copyup(fs, dir);
+
+	if (r == 0)
+		ref = upper_open(fs, dir, &r);
+	if (!ref)
+		return r;
+	r = staged_init_like(fs, ref->fd, &staged);
+	if (r == 0)
+		r = make(&thing, staged.dirfd, staged.name, has_default_acl(fs, staged.dirfd));
+	if (r == 0)
+		r = fd_stat(staged.dirfd, staged.name, &entry.st);
+	if (r == 0)
+		r = newborn_node(fs, &entry.st, &entry.node);
+	if (r == 0)
+		r = staged_publish(&staged, fs->orphans, orphan_name(entry.node->ino).s, 0);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&entry.node->lock);
+	entry.node->is_orphan = entry.node->is_removed = true;
+	pthread_mutex_unlock(&entry.node->lock);
+	entry.st.st_ino = entry.node->ino;
+	entry.st.st_nlink = 0;
+	*ret = entry;
+	entry.node = NULL;
+	return 0;
+}
+
+int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name,
+	    struct entry *ret)
+{
+	cleanup_fd_ref struct fd_ref *path = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	struct thing thing = { 0 };
+	int r;
+
+	if (S_ISDIR(node->type))
+		return -EPERM;
+	r = fs_copyup(fs, node);
+	if (r == 0)
+		path = upper_open(fs, node, &r);
+	if (!path)
+		return r;
+	thing.link_fd = path->fd;
+	r = place_in(fs, &thing, dir, name, &ref);
+	if (r == 0)
+		r = node_add_alias(node, dir, name);
+	if (r < 0)
+		return r;
+	orphan_adopt(fs, node);
+	r = fs_getattr(fs, node, &ret->st);
+	if (r < 0)
+		return r;
+	ret->node = node_ref(node);
+	return 0;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The content of files. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "upper.h"
+
+static struct fd_ref *open_upper_file(struct fs *fs, struct node *node, int *error)
+{
+	cleanup_fd_ref struct fd_ref *path = NULL;
+	struct fd_ref *ref = fdcache_get(&fs->fds, &node->data);
+	int fd;
+
+	if (ref)
+		return ref;
+	path = upper_open(fs, node, error);
+	if (!path)
+		return NULL;
+	fd = fd_reopen(path->fd, O_RDWR | O_NONBLOCK);
+	if (fd < 0) {
+		*error = fd;
+		return NULL;
+	}
+	ref = fdcache_put(&fs->fds, &node->data, fd);
+	if (!ref)
+		*error = -ENOMEM;
+	return ref;
+}
+
+static struct fd_ref *open_lower_file(struct fs *fs, struct node *node, struct lower_obj *lower,
+				      int *error)
+{
+	struct fd_ref *ref = fdcache_get(&fs->fds, &node->lower_data);
+	int fd;
+
+	if (ref)
+		return ref;
+	fd = lower_open(lower, O_RDONLY);
+	if (fd < 0) {
+		*error = fd;
+		return NULL;
+	}
+	ref = fdcache_put(&fs->fds, &node->lower_data, fd);
+	if (!ref)
+		*error = -ENOMEM;
+	return ref;
+}
+
+struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *error)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+
+	*error = S_ISREG(node->type) ? 0 : S_ISDIR(node->type) ? -EISDIR : -EINVAL;
+	if (*error == 0 && for_writing)
+		*error = fs_copyup(fs, node);
+	if (*error < 0)
+		return NULL;
+	if (!node_has_upper(node)) {
+		lower = node_lower(node);
+		if (lower)
+			return open_lower_file(fs, node, lower, error);
+	}
+	return open_upper_file(fs, node, error);
+}
+
+ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
+		 bool kill_suidgid)
+{
+	struct stat st;
+	int r;
+	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, &r);
+
+	if (ref && kill_suidgid)
+		r = fs_setattr(fs, node, &(struct stat){ 0 }, FS_KILL_SUIDGID, &st);
+	if (!ref || r < 0)
+		return r;
+	return fd_pwrite_all(ref->fd, data, size, offset);
+}
+
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length)
+{
+	int r;
+	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, &r);
+
+	if (!ref)
+		return r;
+	return fallocate(ref->fd, mode, offset, length) < 0 ? -errno : 0;
+}
+
+ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out,
+		      off_t out_offset, size_t size)
+{
+	cleanup_fd_ref struct fd_ref *src = NULL;
+	cleanup_fd_ref struct fd_ref *dst = NULL;
+	ssize_t n;
+	int r;
+
+	/* The target first: if both are the same file, the source is then its copy. */
+	dst = fs_file(fs, out, true, &r);
+	if (dst)
+		src = fs_file(fs, in, false, &r);
+	if (!src)
+		return r;
+	n = copy_file_range(src->fd, &in_offset, dst->fd, &out_offset, size, 0);
+	return n < 0 ? -errno : n;
+}
+
+off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence)
+{
+	int r;
+	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, false, &r);
+
+	if (!ref)
+		return r;
+	/* The position of a shared descriptor is nobody's: only the answer counts. */
+	offset = lseek(ref->fd, offset, whence);
+	return offset < 0 ? -errno : offset;
+}
+
+int fs_sync(struct fs *fs, struct node *node, bool data_only)
+{
+	cleanup_fd_ref struct fd_ref *path = NULL;
+	cleanup_fd int fd = -1;
+	int r = 0;
+
+	if (fs->config->is_volatile || !node_has_upper(node))
+		return 0;
+	path = upper_open(fs, node, &r);
+	if (!path)
+		return r;
+	fd = fd_reopen(path->fd, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	return (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;
+}
+
+int fs_sync_all(struct fs *fs)
+{
+	if (fs->config->is_volatile || fs->config->upper < 0)
+		return 0;
+	return syncfs(fs->config->upper) < 0 ? -errno : 0;
+}

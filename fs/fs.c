@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Opening and closing a mount. */
+#include "fs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "probe.h"
+#include "upper.h"
+
+static const char staging_name[] = "staging";
+static const char orphans_name[] = "orphans";
+
+/* Descriptors kept open: most of what the process may have, the rest is for requests. */
+static size_t fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		return 256;
+	if (limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+		getrlimit(RLIMIT_NOFILE, &limit);
+	}
+	return limit.rlim_cur / 4 < 16384 ? limit.rlim_cur / 4 : 16384;
+}
+
+/* An empty directory in the work directory; or, of a restart, as the last worker left it. */
+static int work_dir(struct fs *fs, const char *name, bool keep)
+{
+	int r = keep ? 0 : fd_remove_tree(fs->config->work, name);
+
+	if (r == 0 && mkdirat(fs->config->work, name, 0700) < 0 && errno != EEXIST)
+		r = -errno;
+	return r < 0 ? r : fd_open(fs->config->work, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+static int open_work(struct fs *fs)
+{
+	fs->staging = work_dir(fs, staging_name, false);
+	if (fs->staging < 0)
+		return fs->staging;
+	fs->orphans = work_dir(fs, orphans_name, fs->config->is_restart);
+	if (fs->orphans < 0)
+		return fs->orphans;
+	return state_open(fs->config->work, &fs->state);
+}
+
+/* Answers 0, FS_STALE_CHAIN or -errno. */
+static int open_lower(struct fs *fs)
+{
+	const struct fs_config *config = fs->config;
+	int stale = 0, r;
+
+	if (config->chain) {
+		r = lower_of_chain(config->branches, config->n_branches, config->chain_dir,
+				   config->chain, config->chain_id, &fs->lower);
+		if (r == 0)
+			return 0;
+		stale = FS_STALE_CHAIN;
+	}
+	r = lower_of_dirs(config->branches, config->n_branches, &fs->fds, &fs->lower);
+	return r < 0 ? r : stale;
+}
+
+/*
+ * Which branches these are: their filesystems' and their roots' identities,
+ * in order.  The numbers of one stack mean nothing in another.
+ */
+static int stack_id(const struct fs_config *config, uint64_t *ret)
+{
+	uint64_t id = config->chain ? 1 : 0;
+
+	for (size_t i = 0; i < config->n_branches; i++) {
+		struct statvfs vfs;
+		struct stat st;
+		uint64_t parts[3];
+
+		if (fstatvfs(config->branches[i], &vfs) < 0 || fstat(config->branches[i], &st) < 0)
+			return -errno;
+		parts[0] = id;
+		parts[1] = vfs.f_fsid;
+		parts[2] = st.st_ino;
+		id = table_hash_bytes(parts, sizeof(parts));
+	}
+	*ret = id;
+	return 0;
+}
+
+static int open_root(struct fs *fs)
+{
+	cleanup_lower_obj struct lower_obj *lower = lower_root(fs->lower);
+	struct node made = { .ino = LOWER_ROOT_INO, .type = S_IFDIR, .lower = lower };
+	bool is_new;
+	int r;
+
+	if (!lower)
+		return -ENOMEM;
+	if (fs->config->upper >= 0) {
+		struct stat st;
+
+		r = fd_stat(fs->config->upper, NULL, &st);
+		if (r < 0)
+			return r;
+		made.has_upper = true;
+		made.real = st.st_ino;
+		if (opaque_get(fs->config->upper) == OPAQUE_YES)
+			made.lower = NULL;
+	}
+	fs->root = nodes_get_or_add(&fs->nodes, &made, &is_new);
+	return fs->root ? 0 : -ENOMEM;
+}
+
+static void forget_orphan(void *context, uint64_t ino)
+{
+	orphan_remove(context, ino);
+}
+
+int fs_open(const struct fs_config *config, struct fs **ret)
+{
+	struct fs *fs = calloc(1, sizeof(*fs));
+	int r = 0, stale;
+
+	if (!fs)
+		return -ENOMEM;
+	fs->config = config;
+	fs->staging = fs->orphans = -1;
+	fdcache_init(&fs->fds, fd_limit());
+	nodes_init(&fs->nodes, &fs->fds, forget_orphan, fs);
+	stale = open_lower(fs);
+	if (stale < 0)
+		r = stale;
+	if (r == 0)
+		r = stack_id(config, &fs->stack_id);
+	if (r == 0 && config->upper >= 0)
+		r = open_work(fs);
+	if (r == 0 && config->upper >= 0)
+		r = probe_upper(config->upper, fs->staging, &fs->caps);
+	if (r == 0)
+		r = open_root(fs);
+	if (r < 0) {
+		fs_close(fs);
+		return r;
+	}
+	*ret = fs;
+	return stale;
+}
+
+void fs_close(struct fs *fs)
+{
+	if (!fs)
+		return;
+	nodes_done(&fs->nodes);
+	lower_free(fs->lower);
+	state_close(fs->state);
+	if (fs->staging >= 0) {
+		fd_remove_tree(fs->config->work, staging_name);
+		close(fs->staging);
+	}
+	if (fs->orphans >= 0) {
+		fd_remove_tree(fs->config->work, orphans_name);
+		close(fs->orphans);
+	}
+	fdcache_done(&fs->fds);
+	free(fs);
+}

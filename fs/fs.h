@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One mount: what it owns, and its verbs.
+ *
+ * The verbs know nothing of FUSE.  Each is a plain function on nodes that may be called from
+ * any thread, and returns 0 (or a count, or a descriptor) or a negative errno
+ * that is meant for the application.
+ */
+#ifndef FS_FS_H
+#define FS_FS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/types.h>
+
+#include "core/whiteout.h"
+#include "node.h"
+#include "state.h"
+
+/* What a mount is made of; constant after the options are parsed. */
+struct fs_config {
+	const int *branches; /* open directories, topmost first */
+	size_t n_branches;
+	int upper, work;   /* open directories; -1 without a top branch */
+	int chain_dir;	   /* directory of the chain index; -1: none */
+	const char *chain; /* its file name */
+	const char *chain_id;
+	bool do_fsync;	   /* copy-ups are durable before they show */
+	bool is_volatile;  /* nothing is ever synced */
+	bool redirect_dir; /* lower directories may be renamed */
+	bool static_nlink; /* directories say 1 */
+	bool is_restart;   /* another worker served this mount before */
+};
+
+/* What the filesystem of upper and the kernel can do; measured once at mount. */
+struct caps {
+	struct whiteout_style style;
+	bool can_exchange;	  /* RENAME_EXCHANGE */
+	bool can_rename_whiteout; /* RENAME_WHITEOUT */
+	bool can_acl;		  /* POSIX ACLs are kept */
+	const char *origin_xattr; /* of the trusted or user namespace; NULL: none */
+};
+
+struct fs {
+	const struct fs_config *config;
+	struct caps caps;
+	struct fdcache fds;
+	struct lower *lower;
+	struct nodes nodes;
+	struct state *state; /* NULL without a top branch, like what follows */
+	int staging;	     /* directory for what is being made */
+	int orphans;	     /* directory for what is removed and still in use, by number */
+	atomic_ulong n_staged;
+	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
+	struct node *root;
+};
+
+/*
+ * Opens a mount. `config` must outlive it.  0; FS_STALE_CHAIN: the chain index
+ * cannot be used, the branches are read themselves; or negative errno.
+ */
+enum { FS_STALE_CHAIN = 1 };
+int fs_open(const struct fs_config *config, struct fs **ret);
+/* Accepts NULL. */
+void fs_close(struct fs *fs);
+
+/* What an application is told of an object. */
+struct entry {
+	struct node *node; /* a reference, the caller's */
+	struct stat st;
+};
+static inline void cleanup_entry_at(struct entry *entry)
+{
+	node_unref(entry->node);
+}
+#define cleanup_entry CLEANUP(cleanup_entry_at)
+
+/* --- finding (lookup.c, dir.c) --- */
+
+/* FS_FOUND with *ret set, FS_ABSENT, or negative errno. */
+enum { FS_ABSENT = 0, FS_FOUND = 1 };
+int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct entry *ret);
+
+/* The merged, sealed listing with a reference; a new one if `fresh` and names have changed. */
+int fs_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret);
+
+/* The directory that `dir` is in; the root is in itself. */
+struct node *fs_parent(struct node *dir);
+
+/* --- making and removing names (create.c, remove.c, rename.c) --- */
+
+/* Who asks. */
+struct caller {
+	uid_t uid;
+	gid_t gid;
+	mode_t umask;
+};
+
+/* What is to be made. */
+struct newborn {
+	mode_t mode; /* with its type */
+	dev_t rdev;
+	const char *target; /* of a symbolic link */
+};
+
+/* -EEXIST; -EINVAL for a name that would be read as a mark; -EPERM for a device 0:0. */
+int fs_create(struct fs *fs, struct node *dir, const char *name, const struct newborn *newborn,
+	      const struct caller *caller, struct entry *ret);
+
+/* A regular file without a name, which fs_link can give it. */
+int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller *caller,
+	       struct entry *ret);
+
+int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name,
+	    struct entry *ret);
+
+int fs_unlink(struct fs *fs, struct node *dir, const char *name);
+int fs_rmdir(struct fs *fs, struct node *dir, const char *name);
+
+/* flags: RENAME_NOREPLACE or RENAME_EXCHANGE. -EXDEV for a lower directory without redirect_dir. */
+int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
+	      const char *newname, unsigned int flags);
+
+/* --- one object (attr.c, data.c, copyup.c) --- */
+
+int fs_getattr(struct fs *fs, struct node *node, struct stat *ret);
+
+/* Which of the attributes to set; FS_SET_*_NOW take the clock's time. */
+enum {
+	FS_SET_MODE = 1 << 0,
+	FS_SET_UID = 1 << 1,
+	FS_SET_GID = 1 << 2,
+	FS_SET_SIZE = 1 << 3,
+	FS_SET_ATIME = 1 << 4,
+	FS_SET_MTIME = 1 << 5,
+	FS_SET_ATIME_NOW = 1 << 6,
+	FS_SET_MTIME_NOW = 1 << 7,
+	FS_KILL_SUIDGID = 1 << 8, /* of the caller's making: take setuid and setgid away */
+};
+int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned int set,
+	       struct stat *ret);
+
+int fs_readlink(struct fs *fs, struct node *node, char **ret);
+int fs_statfs(struct fs *fs, struct statvfs *ret);
+
+ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value,
+		     size_t size);
+ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret);
+int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value,
+		 size_t size, int flags);
+int fs_xattr_remove(struct fs *fs, struct node *node, const char *name);
+
+/* Makes sure that the object is in upper. -EROFS without a top branch. */
+int fs_copyup(struct fs *fs, struct node *node);
+
+/*
+ * A descriptor to read a file by, or (copying it up first) to write it by.
+ * NULL with *error set to a negative errno on failure.
+ */
+struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *error);
+
+/* Count written, all of it unless an error came first. */
+ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
+		 bool kill_suidgid);
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length);
+ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out,
+		      off_t out_offset, size_t size);
+off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence);
+
+/* A file's data, a directory's names, or everything, made durable. */
+int fs_sync(struct fs *fs, struct node *node, bool data_only);
+int fs_sync_all(struct fs *fs);
+
+#endif

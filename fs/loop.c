@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#define FUSE_USE_VERSION 318
+#include "loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+enum {
+	MAX_THREADS = 16,
+	NOTIFY_RESEND = 7, /* FUSE_NOTIFY_RESEND, which headers before Linux 6.9 lack */
+};
+
+struct loop {
+	struct fuse_session *session;
+	atomic_int n_idle;
+	pthread_mutex_t lock; /* guards what follows */
+	int n_threads;
+	pthread_t threads[MAX_THREADS];
+};
+
+static struct fuse_session *session_to_end;
+
+static void end_session(int number)
+{
+	(void)number;
+	fuse_session_exit(session_to_end);
+}
+
+static void *serve(void *argument);
+
+/* Another thread, if none waits for a request and there may be more. */
+static void add_thread(struct loop *loop)
+{
+	sigset_t mask, old_mask;
+
+	/* SIGTERM is for the first thread, whose read it is to interrupt. */
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &mask, &old_mask);
+	pthread_mutex_lock(&loop->lock);
+	if (loop->n_threads < MAX_THREADS &&
+	    pthread_create(&loop->threads[loop->n_threads], NULL, serve, loop) == 0) {
+		loop->n_threads++;
+		atomic_fetch_add(&loop->n_idle, 1);
+	}
+	pthread_mutex_unlock(&loop->lock);
+	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
+}
+
+static void *serve(void *argument)
+{
+	struct loop *loop = argument;
+	struct fuse_buf buf = { 0 };
+
+	while (!fuse_session_exited(loop->session)) {
+		int r = fuse_session_receive_buf(loop->session, &buf);
+
+		if (r == -EINTR || r == -EAGAIN)
+			continue;
+		if (r <= 0)
+			break;
+		if (atomic_fetch_sub(&loop->n_idle, 1) == 1)
+			add_thread(loop);
+		fuse_session_process_buf(loop->session, &buf);
+		atomic_fetch_add(&loop->n_idle, 1);
+	}
+	free(buf.mem);
+	fuse_session_exit(loop->session);
+	return NULL;
+}
+
+/* Receives INIT, keeps it for workers to come, and answers it. */
+static int first_init(struct fuse_session *session, struct shared *shared)
+{
+	struct fuse_buf buf = { 0 };
+	int r;
+
+	do {
+		r = fuse_session_receive_buf(session, &buf);
+	} while (r == -EINTR);
+	if (r > 0 && (size_t)r <= sizeof(shared->init)) {
+		memcpy(shared->init, buf.mem, (size_t)r);
+		shared->init_size = (uint32_t)r;
+		fuse_session_process_buf(session, &buf);
+	}
+	free(buf.mem);
+	return r < 0 ? r : shared->init_size ? 0 : -EIO;
+}
+
+/*
+ * Answers the INIT of an earlier worker with the descriptor pointing at
+ * nothing, so that the kernel, which has its answer, sees no second one; then
+ * asks for everything that worker had taken and not answered.
+ */
+static int repeat_init(struct fuse_session *session, struct shared *shared)
+{
+	struct fuse_out_header resend = { .len = sizeof(resend), .error = NOTIFY_RESEND };
+	struct fuse_buf buf = { .mem = shared->init, .size = shared->init_size };
+	int fd = fuse_session_fd(session);
+	cleanup_fd int device = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	cleanup_fd int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (device < 0 || nothing < 0 || dup3(nothing, fd, O_CLOEXEC) < 0)
+		return -errno;
+	fuse_session_process_buf(session, &buf);
+	if (dup3(device, fd, O_CLOEXEC) < 0)
+		return -errno;
+	/* A kernel without the message (before 6.9) lets what was in flight wait for ever. */
+	return write(fd, &resend, sizeof(resend)) < 0 ? -errno : 0;
+}
+
+static void wake(int number)
+{
+	(void)number;
+}
+
+/* Ends every thread: those that wait for a request are interrupted until they have seen it. */
+static void join_all(struct loop *loop)
+{
+	for (int i = 0; i < loop->n_threads; i++) {
+		struct timespec until;
+
+		do {
+			pthread_kill(loop->threads[i], SIGUSR1);
+			clock_gettime(CLOCK_REALTIME, &until);
+			until.tv_nsec += 20000000;
+			if (until.tv_nsec >= 1000000000) {
+				until.tv_nsec -= 1000000000;
+				until.tv_sec++;
+			}
+		} while (pthread_timedjoin_np(loop->threads[i], NULL, &until) == ETIMEDOUT);
+	}
+}
+
+static void handle_signals(struct fuse_session *session)
+{
+	struct sigaction action = { .sa_handler = end_session };
+
+	session_to_end = session;
+	sigaction(SIGTERM, &action, NULL);
+	action.sa_handler = wake;
+	sigaction(SIGUSR1, &action, NULL);
+	action.sa_handler = SIG_IGN;
+	/* A terminal's ^C is for the supervisor; limits and pipes of ours are nobody's death. */
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGHUP, &action, NULL);
+	sigaction(SIGPIPE, &action, NULL);
+	sigaction(SIGXFSZ, &action, NULL);
+}
+
+int loop_run(struct fuse_session *session, const struct supervised *supervised)
+{
+	struct loop loop = { .session = session, .n_idle = 1 };
+	int r = supervised->shared->init_size ? repeat_init(session, supervised->shared) :
+						first_init(session, supervised->shared);
+
+	if (r < 0)
+		return r;
+	handle_signals(session);
+	if (write(supervised->ready_fd, "r", 1) < 0 || close(supervised->ready_fd) < 0)
+		return -errno;
+	pthread_mutex_init(&loop.lock, NULL);
+	serve(&loop);
+	/* No thread is added any more: add_thread is called by threads that serve. */
+	pthread_mutex_lock(&loop.lock);
+	pthread_mutex_unlock(&loop.lock);
+	join_all(&loop);
+	pthread_mutex_destroy(&loop.lock);
+	return 0;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#ifndef FS_LOOP_H
+#define FS_LOOP_H
+
+#include "supervisor.h"
+
+struct fuse_session;
+
+/*
+ * Answers requests of a session, by as many threads as there is work for,
+ * until the mount is gone or SIGTERM comes.  The first request of a mount,
+ * INIT, is kept in the shared memory; a worker that follows another answers
+ * that one for itself, and has the kernel send again what was in flight.
+ * 0 or negative errno.
+ */
+int loop_run(struct fuse_session *session, const struct supervised *supervised);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "node.h"
+
+#include <errno.h>
+#include <string.h>
+
+void nodes_init(struct nodes *nodes, struct fdcache *fds,
+		void (*orphan_gone)(void *context, uint64_t ino), void *context)
+{
+	*nodes = (struct nodes){ .fds = fds, .orphan_gone = orphan_gone, .context = context };
+	pthread_mutex_init(&nodes->lock, NULL);
+}
+
+static struct node *find(struct nodes *nodes, uint64_t ino)
+{
+	struct table_link *link = table_find(&nodes->table, table_hash_u64(ino));
+
+	while (link && TABLE_OBJECT(link, struct node, link)->ino != ino)
+		link = table_next(link);
+	return link ? TABLE_OBJECT(link, struct node, link) : NULL;
+}
+
+struct node *nodes_get(struct nodes *nodes, uint64_t ino)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&nodes->lock);
+	node = find(nodes, ino);
+	if (node)
+		node->refs++;
+	pthread_mutex_unlock(&nodes->lock);
+	return node;
+}
+
+static struct node *node_new(struct nodes *nodes, const struct node *made)
+{
+	struct node *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	node->nodes = nodes;
+	node->ino = made->ino;
+	node->type = made->type;
+	node->has_upper = made->has_upper;
+	node->real = made->real;
+	node->lower = made->lower ? lower_ref(made->lower) : NULL;
+	node->lower_links = -1;
+	node->refs = 1;
+	pthread_mutex_init(&node->copyup, NULL);
+	pthread_mutex_init(&node->names, NULL);
+	pthread_mutex_init(&node->lock, NULL);
+	return node;
+}
+
+/* Frees a node that is in no table and has no aliases. */
+static void node_free(struct node *node)
+{
+	fdcache_drop(node->nodes->fds, &node->path);
+	fdcache_drop(node->nodes->fds, &node->data);
+	fdcache_drop(node->nodes->fds, &node->lower_data);
+	lower_unref(node->lower);
+	listing_unref(node->listing);
+	pthread_mutex_destroy(&node->copyup);
+	pthread_mutex_destroy(&node->names);
+	pthread_mutex_destroy(&node->lock);
+	free(node);
+}
+
+struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new)
+{
+	struct node *spare = node_new(nodes, made);
+	struct node *node;
+
+	if (!spare)
+		return NULL;
+	pthread_mutex_lock(&nodes->lock);
+	node = find(nodes, made->ino);
+	*is_new = !node;
+	if (node)
+		node->refs++;
+	else if (table_add(&nodes->table, &spare->link, table_hash_u64(made->ino)) == 0)
+		node = take_ptr(spare);
+	pthread_mutex_unlock(&nodes->lock);
+	if (spare)
+		node_free(spare);
+	return node;
+}
+
+struct node *node_ref(struct node *node)
+{
+	pthread_mutex_lock(&node->nodes->lock);
+	node->refs++;
+	pthread_mutex_unlock(&node->nodes->lock);
+	return node;
+}
+
+/*
+ * Gives back one reference with the lock held.  A node that nobody needs is
+ * taken out and put on *dead; so are directories that only its names held.
+ */
+static void put_locked(struct node *node, struct node **dead)
+{
+	while (node && --node->refs == 0 && node->n_lookups == 0) {
+		struct alias *alias = node->aliases;
+		struct node *parent = NULL;
+
+		table_remove(&node->nodes->table, &node->link);
+		/* All but one name: their directories cannot be held by this name alone. */
+		while (alias) {
+			struct alias *next = alias->next;
+
+			if (parent)
+				put_locked(parent, dead);
+			parent = alias->parent;
+			free(alias);
+			alias = next;
+		}
+		node->aliases = NULL;
+		node->link.next = *dead ? &(*dead)->link : NULL;
+		*dead = node;
+		node = parent;
+	}
+}
+
+static void free_dead(struct nodes *nodes, struct node *dead)
+{
+	while (dead) {
+		struct table_link *next = dead->link.next;
+		bool was_orphan = dead->is_orphan;
+		uint64_t ino = dead->ino;
+
+		node_free(dead);
+		if (was_orphan)
+			nodes->orphan_gone(nodes->context, ino);
+		dead = next ? TABLE_OBJECT(next, struct node, link) : NULL;
+	}
+}
+
+void node_unref(struct node *node)
+{
+	struct nodes *nodes;
+	struct node *dead = NULL;
+
+	if (!node)
+		return;
+	nodes = node->nodes;
+	pthread_mutex_lock(&nodes->lock);
+	put_locked(node, &dead);
+	pthread_mutex_unlock(&nodes->lock);
+	free_dead(nodes, dead);
+}
+
+void node_looked_up(struct node *node)
+{
+	pthread_mutex_lock(&node->nodes->lock);
+	node->n_lookups++;
+	pthread_mutex_unlock(&node->nodes->lock);
+}
+
+void node_forget(struct node *node, uint64_t n)
+{
+	pthread_mutex_lock(&node->nodes->lock);
+	node->n_lookups -= n < node->n_lookups ? n : node->n_lookups;
+	pthread_mutex_unlock(&node->nodes->lock);
+}
+
+static struct alias **find_alias(struct node *node, struct node *parent, const char *name)
+{
+	struct alias **at = &node->aliases;
+
+	while (*at && ((*at)->parent != parent || strcmp((*at)->name, name) != 0))
+		at = &(*at)->next;
+	return at;
+}
+
+int node_add_alias(struct node *node, struct node *parent, const char *name)
+{
+	size_t size = strlen(name) + 1;
+	struct alias *alias = malloc(sizeof(*alias) + size);
+	struct alias **at;
+
+	if (!alias)
+		return -ENOMEM;
+	memcpy(alias->name, name, size);
+	pthread_mutex_lock(&node->nodes->lock);
+	at = find_alias(node, parent, name);
+	if (!*at) {
+		parent->refs++;
+		alias->parent = parent;
+		alias->next = NULL;
+		*at = take_ptr(alias);
+	}
+	pthread_mutex_unlock(&node->nodes->lock);
+	free(alias);
+	return 0;
+}
+
+void node_remove_alias(struct node *node, struct node *parent, const char *name)
+{
+	struct node *dead = NULL;
+	struct alias **at, *alias;
+
+	pthread_mutex_lock(&node->nodes->lock);
+	at = find_alias(node, parent, name);
+	alias = *at;
+	if (alias) {
+		*at = alias->next;
+		put_locked(parent, &dead);
+	}
+	pthread_mutex_unlock(&node->nodes->lock);
+	free(alias);
+	free_dead(node->nodes, dead);
+}
+
+int node_alias(struct node *node, unsigned int i, struct node **parent, char **name)
+{
+	struct alias *alias;
+	int r = 0;
+
+	pthread_mutex_lock(&node->nodes->lock);
+	alias = node->aliases;
+	while (alias && i--)
+		alias = alias->next;
+	if (alias) {
+		*name = strdup(alias->name);
+		r = *name ? 1 : -ENOMEM;
+	}
+	if (r == 1) {
+		*parent = alias->parent;
+		alias->parent->refs++;
+	}
+	pthread_mutex_unlock(&node->nodes->lock);
+	return r;
+}
+
+static bool read_flag(struct node *node, const bool *flag)
+{
+	bool is_set;
+
+	pthread_mutex_lock(&node->lock);
+	is_set = *flag;
+	pthread_mutex_unlock(&node->lock);
+	return is_set;
+}
+
+bool node_has_upper(struct node *node)
+{
+	return read_flag(node, &node->has_upper);
+}
+
+bool node_is_removed(struct node *node)
+{
+	return read_flag(node, &node->is_removed);
+}
+
+struct lower_obj *node_lower(struct node *node)
+{
+	struct lower_obj *lower;
+
+	pthread_mutex_lock(&node->lock);
+	lower = node->lower ? lower_ref(node->lower) : NULL;
+	pthread_mutex_unlock(&node->lock);
+	return lower;
+}
+
+void node_names_changed(struct node *dir)
+{
+	pthread_mutex_lock(&dir->lock);
+	dir->is_listing_stale = true;
+	pthread_mutex_unlock(&dir->lock);
+}
+
+void nodes_done(struct nodes *nodes)
+{
+	struct table_link *link;
+
+	while ((link = table_pop(&nodes->table))) {
+		struct node *node = TABLE_OBJECT(link, struct node, link);
+
+		while (node->aliases) {
+			struct alias *next = node->aliases->next;
+
+			free(node->aliases);
+			node->aliases = next;
+		}
+		node_free(node);
+	}
+	table_done(&nodes->table);
+	pthread_mutex_destroy(&nodes->lock);
+}

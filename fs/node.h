@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Nodes: what the kernel knows of the mount, by inode number.
+ *
+ * A node is found by its number (nodes_get), and lives while the kernel has
+ * looked it up, while someone works on it (a reference), and while it is the
+ * directory of another node's name.
+ *
+ * Three locks, taken in this order; a node's before its directory's:
+ *
+ *   node->copyup   held while the object is copied to upper, data and all; only
+ *                  requests that need that very copy wait for it
+ *   node->names    of a directory: held while one name in upper changes
+ *   node->lock     guards the fields named below; never held over a system call
+ *   nodes->lock    guards the table, references and names; held for moments
+ */
+#ifndef FS_NODE_H
+#define FS_NODE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/fdcache.h"
+#include "base/table.h"
+#include "core/listing.h"
+#include "core/lower.h"
+
+/* One name of a node: directories have one, other objects as many as are known. */
+struct alias {
+	struct alias *next;
+	struct node *parent; /* a reference */
+	char name[];
+};
+
+struct node {
+	struct table_link link; /* guarded by nodes->lock */
+	struct nodes *nodes;
+	uint64_t ino;
+	mode_t type;	       /* S_IFMT part of the mode */
+	unsigned int refs;     /* guarded by nodes->lock */
+	uint64_t n_lookups;    /* of the kernel; guarded by nodes->lock */
+	struct alias *aliases; /* guarded by nodes->lock */
+
+	pthread_mutex_t copyup;
+	pthread_mutex_t names;
+	pthread_mutex_t lock; /* guards what follows */
+	bool has_upper;
+	bool is_orphan;		 /* its content is kept in the orphan directory */
+	bool is_removed;	 /* it has no name any more */
+	ino_t real;		 /* its inode number in upper, if has_upper */
+	struct lower_obj *lower; /* what upper does not have or merges with; NULL: nothing */
+	int lower_links;	 /* visible lower names of a file; -1: not counted yet */
+	struct listing *listing; /* of a directory, or NULL */
+	bool is_listing_stale;	 /* the directory has changed since */
+
+	struct fd_slot path;	   /* O_PATH, of the object in upper */
+	struct fd_slot data;	   /* O_RDWR, of the file in upper */
+	struct fd_slot lower_data; /* O_RDONLY, of the file in its branch */
+};
+
+struct nodes {
+	pthread_mutex_t lock;
+	struct table table;
+	struct fdcache *fds;
+	/* Called, with no lock held, when an orphan is known to nobody any more. */
+	void (*orphan_gone)(void *context, uint64_t ino);
+	void *context;
+};
+
+void nodes_init(struct nodes *nodes, struct fdcache *fds,
+		void (*orphan_gone)(void *context, uint64_t ino), void *context);
+/* Frees every node, whoever still knew it. */
+void nodes_done(struct nodes *nodes);
+
+/* The node of a number, with a reference, or NULL. */
+struct node *nodes_get(struct nodes *nodes, uint64_t ino);
+
+/*
+ * The node of `made->ino`, with a reference: the one that is there, or one
+ * with the type, upper and lower part of `made`.  *is_new says which.
+ * Takes a reference to made->lower of its own.  NULL: out of memory.
+ */
+struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new);
+
+struct node *node_ref(struct node *node);
+/* Accepts NULL. */
+void node_unref(struct node *node);
+DEFINE_CLEANUP(struct node *, node_at, node_unref)
+#define cleanup_node CLEANUP(cleanup_node_at)
+
+/* The kernel has been told of the node once more, or forgets `n` of those times. */
+void node_looked_up(struct node *node);
+void node_forget(struct node *node, uint64_t n);
+
+/* Notes that the node has this name; 0 or -ENOMEM. Noting it twice is noting it once. */
+int node_add_alias(struct node *node, struct node *parent, const char *name);
+/* Nothing happens if it is not noted. */
+void node_remove_alias(struct node *node, struct node *parent, const char *name);
+
+/*
+ * Some name of the node, allocated, and its directory with a reference; `i`
+ * counts from 0.  1, or 0 when there is no such name, or -ENOMEM.
+ */
+int node_alias(struct node *node, unsigned int i, struct node **parent, char **name);
+
+/* Snapshots of the guarded fields. */
+bool node_has_upper(struct node *node);
+bool node_is_removed(struct node *node);
+/* The lower part with a reference, or NULL. */
+struct lower_obj *node_lower(struct node *node);
+
+/* The directory's names have changed: listings made before are stale. */
+void node_names_changed(struct node *dir);
+
+#endif

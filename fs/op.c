@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The table of handlers, and what the session tells the kernel of itself.
+ *
+ * Cached mode: there are no open and opendir handlers, so those requests are
+ * answered ENOSYS once and never come again.  Every request is then by node,
+ * and the kernel keeps pages, listings, names and attributes for as long as
+ * we do not say otherwise: it is the only way in.
+ *
+ * O_TRUNC must not be part of open then: nobody would tell us.  Nor is there a
+ * create handler: MKNOD, with no open after it, is a request less for each new
+ * file than CREATE and RELEASE.
+ */
+#include "op.h"
+
+#include <errno.h>
+
+struct node *op_node(fuse_req_t req, fuse_ino_t ino)
+{
+	struct node *node = nodes_get(&op_fs(req)->nodes, ino);
+
+	if (!node)
+		fuse_reply_err(req, ESTALE);
+	return node;
+}
+
+void op_reply(fuse_req_t req, int r)
+{
+	fuse_reply_err(req, r < 0 ? -r : 0);
+}
+
+void op_reply_size(fuse_req_t req, ssize_t n)
+{
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else
+		fuse_reply_write(req, (size_t)n);
+}
+
+struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry)
+{
+	double timeout = op_mount(req)->timeout;
+
+	return (struct fuse_entry_param){ .ino = entry->node ? entry->node->ino : 0,
+					  .attr = entry->st,
+					  .attr_timeout = timeout,
+					  .entry_timeout = timeout };
+}
+
+void op_reply_entry(fuse_req_t req, const struct entry *entry)
+{
+	struct fuse_entry_param param = op_entry_param(req, entry);
+
+	/* Counted before the answer: the kernel may forget the node as soon as it has it. */
+	if (entry->node)
+		node_looked_up(entry->node);
+	if (fuse_reply_entry(req, &param) < 0 && entry->node)
+		node_forget(entry->node, 1);
+}
+
+struct caller op_caller(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+
+	return (struct caller){ .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask };
+}
+
+static void op_init(void *userdata, struct fuse_conn_info *conn)
+{
+	static const uint64_t wanted[] = {
+		FUSE_CAP_NO_OPEN_SUPPORT,     FUSE_CAP_NO_OPENDIR_SUPPORT,
+		FUSE_CAP_EXPLICIT_INVAL_DATA, FUSE_CAP_HANDLE_KILLPRIV_V2,
+		FUSE_CAP_POSIX_ACL,	      FUSE_CAP_DONT_MASK,
+		FUSE_CAP_PARALLEL_DIROPS,     FUSE_CAP_CACHE_SYMLINKS,
+		FUSE_CAP_EXPORT_SUPPORT,
+	};
+
+	(void)userdata;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
+		fuse_set_feature_flag(conn, wanted[i]);
+	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
+	fuse_unset_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
+}
+
+const struct fuse_lowlevel_ops ops = {
+	.init = op_init,
+	.lookup = op_lookup,
+	.forget = op_forget,
+	.forget_multi = op_forget_multi,
+	.getattr = op_getattr,
+	.setattr = op_setattr,
+	.readlink = op_readlink,
+	.mknod = op_mknod,
+	.mkdir = op_mkdir,
+	.unlink = op_unlink,
+	.rmdir = op_rmdir,
+	.symlink = op_symlink,
+	.rename = op_rename,
+	.link = op_link,
+	.tmpfile = op_tmpfile,
+	.release = op_release,
+	.read = op_read,
+	.write = op_write,
+	.fsync = op_fsync,
+	.fsyncdir = op_fsync,
+	.readdir = op_readdir,
+	.readdirplus = op_readdirplus,
+	.statfs = op_statfs,
+	.setxattr = op_setxattr,
+	.getxattr = op_getxattr,
+	.listxattr = op_listxattr,
+	.removexattr = op_removexattr,
+	.fallocate = op_fallocate,
+	.copy_file_range = op_copy_file_range,
+	.lseek = op_lseek,
+};

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * FUSE requests: decoded, handed to one verb, replied to.  Nothing here takes
+ * a decision or a lock.
+ */
+#ifndef FS_OP_H
+#define FS_OP_H
+
+#define FUSE_USE_VERSION 318
+#include <fuse_lowlevel.h>
+
+#include "fs.h"
+
+/* The user data of a session. */
+struct mount {
+	struct fs *fs;
+	double timeout; /* seconds; how long the kernel may keep names and attributes */
+};
+
+extern const struct fuse_lowlevel_ops ops;
+
+/* --- shared by the handlers --- */
+
+static inline struct mount *op_mount(fuse_req_t req)
+{
+	return fuse_req_userdata(req);
+}
+
+static inline struct fs *op_fs(fuse_req_t req)
+{
+	return op_mount(req)->fs;
+}
+
+/* The node with a reference; if there is none, the request has been answered. */
+struct node *op_node(fuse_req_t req, fuse_ino_t ino);
+
+/* Answers with an error, or success for 0 and above. */
+void op_reply(fuse_req_t req, int r);
+void op_reply_size(fuse_req_t req, ssize_t n);
+
+/* Answers with an entry, which the kernel then knows. */
+void op_reply_entry(fuse_req_t req, const struct entry *entry);
+struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry);
+
+/* The handlers of op_dir.c, op_file.c and op_attr.c. */
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name);
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name);
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	       const char *newname, unsigned int flags);
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		struct fuse_file_info *fi);
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi);
+
+void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
+		struct fuse_file_info *fi);
+void op_readlink(fuse_req_t req, fuse_ino_t ino);
+void op_statfs(fuse_req_t req, fuse_ino_t ino);
+void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
+		 int flags);
+void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
+void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
+void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
+
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi);
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi);
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi);
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		  struct fuse_file_info *fi);
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+			struct fuse_file_info *fi_out, size_t len, int flags);
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
+
+/* Who asks, for what creates. */
+struct caller op_caller(fuse_req_t req);
+
+#endif

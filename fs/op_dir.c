@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests about names. */
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#include "op.h"
+
+/* Answers with what was found, or that there is nothing, which the kernel remembers too. */
+static void reply_found(fuse_req_t req, int r, const struct entry *entry)
+{
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		op_reply_entry(req, entry);
+}
+
+/* "." and ".." are asked for by NFS servers and by open_by_handle_at(2). */
+static int lookup(struct fs *fs, struct node *dir, const char *name, struct entry *ret)
+{
+	bool is_up = strcmp(name, "..") == 0;
+
+	if (!is_up && strcmp(name, ".") != 0)
+		return fs_lookup(fs, dir, name, ret);
+	ret->node = is_up ? fs_parent(dir) : node_ref(dir);
+	return fs_getattr(fs, ret->node, &ret->st);
+}
+
+void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_entry struct entry entry = { 0 };
+
+	if (dir)
+		reply_found(req, lookup(op_fs(req), dir, name, &entry), &entry);
+}
+
+static void forget(struct fs *fs, fuse_ino_t ino, uint64_t n)
+{
+	cleanup_node struct node *node = nodes_get(&fs->nodes, ino);
+
+	if (node)
+		node_forget(node, n);
+}
+
+void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
+{
+	forget(op_fs(req), ino, n);
+	fuse_reply_none(req);
+}
+
+void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
+{
+	for (size_t i = 0; i < count; i++)
+		forget(op_fs(req), forgets[i].ino, forgets[i].nlookup);
+	fuse_reply_none(req);
+}
+
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
+		 const struct newborn *newborn)
+{
+	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_entry struct entry entry = { 0 };
+	struct caller caller = op_caller(req);
+
+	if (dir)
+		reply_found(req, fs_create(op_fs(req), dir, name, newborn, &caller, &entry),
+			    &entry);
+}
+
+void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
+{
+	make(req, parent, name, &(struct newborn){ .mode = mode, .rdev = rdev });
+}
+
+void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
+{
+	make(req, parent, name, &(struct newborn){ .mode = S_IFDIR | mode });
+}
+
+void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
+{
+	make(req, parent, name, &(struct newborn){ .mode = S_IFLNK | 0777, .target = target });
+}
+
+void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+	cleanup_node struct node *dir = node ? op_node(req, parent) : NULL;
+	cleanup_entry struct entry entry = { 0 };
+
+	if (dir)
+		reply_found(req, fs_link(op_fs(req), node, dir, name, &entry), &entry);
+}
+
+void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	cleanup_node struct node *dir = op_node(req, parent);
+
+	if (dir)
+		op_reply(req, fs_unlink(op_fs(req), dir, name));
+}
+
+void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
+{
+	cleanup_node struct node *dir = op_node(req, parent);
+
+	if (dir)
+		op_reply(req, fs_rmdir(op_fs(req), dir, name));
+}
+
+void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
+	       const char *newname, unsigned int flags)
+{
+	cleanup_node struct node *olddir = op_node(req, parent);
+	cleanup_node struct node *newdir = olddir ? op_node(req, newparent) : NULL;
+
+	if (newdir)
+		op_reply(req, fs_rename(op_fs(req), olddir, name, newdir, newname, flags));
+}
+
+/* --- listings --- */
+
+/* The answer to one READDIR or READDIRPLUS while it is put together. */
+struct page {
+	fuse_req_t req;
+	bool is_plus;
+	char *bytes;
+	size_t size, used;
+};
+
+/* False when the page is full. */
+static bool add(struct page *page, const char *name, const struct entry *entry, uint64_t cookie)
+{
+	struct fuse_entry_param param = op_entry_param(page->req, entry);
+	char *at = page->bytes + page->used;
+	size_t left = page->size - page->used;
+	size_t n = page->is_plus ?
+			   fuse_add_direntry_plus(page->req, at, left, name, &param, (off_t)cookie) :
+			   fuse_add_direntry(page->req, at, left, name, &entry->st, (off_t)cookie);
+
+	if (n > left)
+		return false;
+	page->used += n;
+	return true;
+}
+
+/* An entry that says no more than number and type. */
+static struct entry bare_entry(uint64_t ino, unsigned char type)
+{
+	return (struct entry){ .st = { .st_ino = ino, .st_mode = DTTOIF(type) } };
+}
+
+static bool add_dots(struct page *page, struct node *dir, off_t offset)
+{
+	cleanup_node struct node *parent = fs_parent(dir);
+	struct entry self = bare_entry(dir->ino, DT_DIR), up = bare_entry(parent->ino, DT_DIR);
+
+	if (offset < LISTING_DOT && !add(page, ".", &self, LISTING_DOT))
+		return false;
+	return offset >= LISTING_DOTDOT || add(page, "..", &up, LISTING_DOTDOT);
+}
+
+/* Adds a name with everything a lookup gives; the kernel then knows the node. */
+static int add_looked_up(struct page *page, struct node *dir, const struct listing_entry *listed)
+{
+	cleanup_entry struct entry entry = { 0 };
+	int r = fs_lookup(op_fs(page->req), dir, listed->name, &entry);
+
+	if (r == FS_ABSENT)
+		return true; /* removed since it was listed */
+	if (r < 0)
+		entry = bare_entry(listed->ino, listed->type);
+	if (entry.node)
+		node_looked_up(entry.node);
+	if (add(page, listed->name, &entry, listed->cookie))
+		return true;
+	if (entry.node)
+		node_forget(entry.node, 1);
+	return false;
+}
+
+static void fill(struct page *page, struct node *dir, const struct listing *listing, off_t offset)
+{
+	if (!add_dots(page, dir, offset))
+		return;
+	for (size_t i = listing_after(listing, (uint64_t)offset); i < listing_count(listing); i++) {
+		const struct listing_entry *listed = listing_at(listing, i);
+		struct entry entry = bare_entry(listed->ino, listed->type);
+
+		if (page->is_plus ? !add_looked_up(page, dir, listed) :
+				    !add(page, listed->name, &entry, listed->cookie))
+			return;
+	}
+}
+
+static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool is_plus)
+{
+	cleanup_node struct node *dir = op_node(req, ino);
+	cleanup_listing struct listing *listing = NULL;
+	cleanup_free char *bytes = malloc(size);
+	struct page page = { .req = req, .is_plus = is_plus, .bytes = bytes, .size = size };
+	int r;
+
+	if (!dir)
+		return;
+	r = bytes ? fs_list(op_fs(req), dir, offset == 0, &listing) : -ENOMEM;
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	fill(&page, dir, listing, offset);
+	fuse_reply_buf(req, page.bytes, page.used);
+}
+
+void op_readdir(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, false);
+}
+
+void op_readdirplus(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off,
+		    struct fuse_file_info *fi)
+{
+	(void)fi;
+	list(req, ino, size, off, true);
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Requests about the content of files. */
+#include <errno.h>
+
+#include "base/fd.h"
+#include "op.h"
+
+/* The one file that the kernel opens with a request, and closes with another. */
+void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
+{
+	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_entry struct entry entry = { 0 };
+	struct caller caller = op_caller(req);
+	struct fuse_entry_param param;
+	int r;
+
+	if (!dir)
+		return;
+	r = fs_tmpfile(op_fs(req), dir, mode & 07777, &caller, &entry);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	fi->keep_cache = 1;
+	fi->noflush = 1;
+	param = op_entry_param(req, &entry);
+	node_looked_up(entry.node);
+	if (fuse_reply_create(req, &param, fi) < 0)
+		node_forget(entry.node, 1);
+}
+
+void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	(void)ino;
+	(void)fi;
+	fuse_reply_err(req, 0);
+}
+
+void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_free char *data = NULL;
+	ssize_t n;
+	int r;
+
+	(void)fi;
+	if (!node)
+		return;
+	ref = fs_file(op_fs(req), node, false, &r);
+	data = ref ? malloc(size) : NULL;
+	n = data ? fd_pread_all(ref->fd, data, size, off) : ref ? -ENOMEM : r;
+	if (n < 0)
+		fuse_reply_err(req, (int)-n);
+	else
+		fuse_reply_buf(req, data, (size_t)n);
+}
+
+void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off_t off,
+	      struct fuse_file_info *fi)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+
+	if (node)
+		op_reply_size(req,
+			      fs_write(op_fs(req), node, data, size, off, fi->kill_suidgid));
+}
+
+void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+
+	(void)fi;
+	if (node)
+		op_reply(req, fs_sync(op_fs(req), node, datasync));
+}
+
+void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
+		  struct fuse_file_info *fi)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+
+	(void)fi;
+	if (node)
+		op_reply(req, fs_fallocate(op_fs(req), node, mode, offset, length));
+}
+
+void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
+			struct fuse_file_info *fi_in, fuse_ino_t ino_out, off_t off_out,
+			struct fuse_file_info *fi_out, size_t len, int flags)
+{
+	cleanup_node struct node *in = op_node(req, ino_in);
+	cleanup_node struct node *out = in ? op_node(req, ino_out) : NULL;
+
+	(void)fi_in;
+	(void)fi_out;
+	(void)flags;
+	if (out)
+		op_reply_size(req, fs_copy_range(op_fs(req), in, off_in, out, off_out, len));
+}
+
+void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+	off_t at;
+
+	(void)fi;
+	if (!node)
+		return;
+	at = fs_seek(op_fs(req), node, off, whence);
+	if (at < 0)
+		fuse_reply_err(req, (int)-at);
+	else
+		fuse_reply_lseek(req, at);
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Removing names.
+ *
+ * The kernel may use an object long after its last name is gone, and does not
+ * say until it forgets it.  So an object in upper is not unlinked but moved to
+ * the orphan directory, under its number, and removed when it is forgotten.
+ * Where a lower object of that name would appear, the same step that takes the
+ * name away puts a whiteout there.
+ */
+#include "remove.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "upper.h"
+
+int remove_check_empty(struct fs *fs, struct node *dir)
+{
+	cleanup_listing struct listing *listing = NULL;
+	int r = fs_list(fs, dir, true, &listing);
+
+	return r < 0 ? r : listing_count(listing) ? -ENOTEMPTY : 0;
+}
+
+/* Whether some name of the node is left besides this one. */
+static int has_other_alias(struct node *node, struct node *dir, const char *name)
+{
+	for (unsigned int i = 0;; i++) {
+		cleanup_node struct node *parent = NULL;
+		cleanup_free char *other = NULL;
+		int r = node_alias(node, i, &parent, &other);
+
+		if (r <= 0)
+			return r;
+		if (parent != dir || strcmp(other, name) != 0)
+			return 1;
+	}
+}
+
+int remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	int r, links = 0;
+
+	node_remove_alias(node, dir, name);
+	node_names_changed(dir);
+	if (!S_ISDIR(node->type) && !node_has_upper(node))
+		lower = node_lower(node);
+	if (lower) {
+		links = upper_visible_names(fs, lower, NULL, NULL);
+		if (links < 0)
+			return links;
+	}
+	r = lower ? links : has_other_alias(node, dir, name);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&node->lock);
+	node->lower_links = lower ? links : -1;
+	node->is_removed = r == 0;
+	pthread_mutex_unlock(&node->lock);
+	return 0;
+}
+
+/* Takes the name away and leaves the object with the orphans, and a whiteout if asked. */
+static int make_orphan(struct fs *fs, struct node *node, int dirfd, const char *name,
+		       bool whiteout)
+{
+	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
+	int r = 0;
+
+	if (whiteout && !with_device)
+		r = whiteout_create(&fs->caps.style, dirfd, name);
+	if (r == 0 || r == -EEXIST)
+		r = fd_rename(dirfd, name, fs->orphans, orphan_name(node->ino).s,
+			      with_device ? RENAME_WHITEOUT : 0);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&node->lock);
+	node->is_orphan = true;
+	pthread_mutex_unlock(&node->lock);
+	return 0;
+}
+
+/* Takes one of several names of a file in upper away. */
+static int unlink_one(struct fs *fs, int dirfd, const char *name, bool whiteout)
+{
+	cleanup_staged struct staged staged = { 0 };
+	int r = 0;
+
+	if (whiteout && fs->caps.style.format == WHITEOUT_DEVICE) {
+		staged_init(fs, &staged);
+		r = whiteout_create(&fs->caps.style, staged.dirfd, staged.name);
+		return r < 0 ? r : staged_publish(&staged, dirfd, name, 0);
+	}
+	if (whiteout)
+		r = whiteout_create(&fs->caps.style, dirfd, name);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+}
+
+/* Whether a lower object of this name would appear: 1, 0 or -errno. */
+static int lower_has(struct lower_obj *lower, const char *name)
+{
+	cleanup_lower_obj struct lower_obj *found = NULL;
+
+	return lower ? lower_lookup(lower, name, &found, NULL) : LOWER_ABSENT;
+}
+
+/* Whether the object can be reached without this name: 1, 0 or -errno. */
+static int may_unlink(struct node *node, struct node *dir, const char *name,
+		      const struct stat *st)
+{
+	bool is_orphan;
+
+	if (S_ISDIR(node->type) || st->st_nlink < 2)
+		return 0;
+	pthread_mutex_lock(&node->lock);
+	is_orphan = node->is_orphan;
+	pthread_mutex_unlock(&node->lock);
+	return is_orphan ? 1 : has_other_alias(node, dir, name);
+}
+
+/* With dir->names held: what has to happen in upper. */
+static int take_name(struct fs *fs, struct node *node, struct node *dir, int dirfd,
+		     const char *name, struct lower_obj *lower)
+{
+	struct stat st;
+	int whiteout = lower_has(lower, name);
+	int r = whiteout < 0 ? whiteout : upper_probe(dirfd, name, &st);
+
+	if (r < 0)
+		return r;
+	if (r != UPPER_OBJECT)
+		return whiteout ? whiteout_create(&fs->caps.style, dirfd, name) : -ENOENT;
+	r = may_unlink(node, dir, name, &st);
+	if (r != 0)
+		return r < 0 ? r : unlink_one(fs, dirfd, name, whiteout);
+	return make_orphan(fs, node, dirfd, name, whiteout);
+}
+
+static int remove_name(struct fs *fs, struct node *node, struct node *dir, const char *name)
+{
+	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = fs_copyup(fs, dir);
+
+	if (r == 0)
+		ref = upper_open(fs, dir, &r);
+	if (!ref)
+		return r;
+	pthread_mutex_lock(&dir->names);
+	r = take_name(fs, node, dir, ref->fd, name, lower);
+	pthread_mutex_unlock(&dir->names);
+	return r < 0 ? r : remove_note(fs, node, dir, name);
+}
+
+int fs_unlink(struct fs *fs, struct node *dir, const char *name)
+{
+	cleanup_entry struct entry entry = { 0 };
+	int r = fs_lookup(fs, dir, name, &entry);
+
+	if (r != FS_FOUND)
+		return r < 0 ? r : -ENOENT;
+	if (S_ISDIR(entry.node->type))
+		return -EISDIR;
+	return remove_name(fs, entry.node, dir, name);
+}
+
+int fs_rmdir(struct fs *fs, struct node *dir, const char *name)
+{
+	cleanup_entry struct entry entry = { 0 };
+	int r = fs_lookup(fs, dir, name, &entry);
+
+	if (r != FS_FOUND)
+		return r < 0 ? r : -ENOENT;
+	if (!S_ISDIR(entry.node->type))
+		return -ENOTDIR;
+	r = remove_check_empty(fs, entry.node);
+	return r < 0 ? r : remove_name(fs, entry.node, dir, name);
+}

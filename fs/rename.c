@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Renaming.
+ *
+ * A lower directory is not copied: its upper part gets a redirect that names
+ * the lower one, and moves.  A directory without a lower part that comes to
+ * stand where lower has a directory is made opaque first.  A whiteout is left
+ * behind, by the same system call, where a lower object would appear.
+ *
+ * Whatever stands at the new name is prepared so that one rename finishes the
+ * matter: a file is given a name among the orphans besides; a directory whose
+ * upper part still holds whiteouts changes places with an empty one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/copy.h"
+#include "base/fd.h"
+#include "remove.h"
+#include "upper.h"
+
+/* One end of a rename. */
+struct end {
+	struct node *dir;
+	const char *name;
+	struct entry entry;	 /* what is there; node is NULL for nothing */
+	struct lower_obj *lower; /* the lower part of dir */
+	struct fd_ref *ref;	 /* dir in upper */
+};
+
+static void end_done(struct end *end)
+{
+	node_unref(end->entry.node);
+	lower_unref(end->lower);
+	fd_ref_put(end->ref);
+}
+#define cleanup_end CLEANUP(end_done)
+
+static int find_end(struct fs *fs, struct end *end)
+{
+	int r = fs_lookup(fs, end->dir, end->name, &end->entry);
+
+	end->lower = node_lower(end->dir);
+	return r;
+}
+
+static int open_end(struct fs *fs, struct end *end)
+{
+	int r = fs_copyup(fs, end->dir);
+
+	if (r == 0)
+		end->ref = upper_open(fs, end->dir, &r);
+	return r;
+}
+
+static int lower_type_at(struct end *end, mode_t *ret)
+{
+	cleanup_lower_obj struct lower_obj *found = NULL;
+	int r = end->lower ? lower_lookup(end->lower, end->name, &found, NULL) : LOWER_ABSENT;
+
+	*ret = r == LOWER_FOUND ? found->type : 0;
+	return r;
+}
+
+/* Copies up what moves from `from`, and marks it for its new place, `to`. */
+static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
+{
+	struct node *node = from->entry.node;
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_free char *path = NULL;
+	mode_t type;
+	int r;
+
+	if (S_ISDIR(node->type)) {
+		lower = node_lower(node);
+		if (lower && (!fs->config->redirect_dir || !fs->caps.style.xattr_prefix))
+			return -EXDEV;
+	}
+	r = fs_copyup(fs, node);
+	if (r < 0 || !S_ISDIR(node->type))
+		return r;
+	ref = upper_open(fs, node, &r);
+	if (!ref)
+		return r;
+	if (lower) {
+		r = lower_path(lower, &path);
+		return r < 0 ? r : redirect_set(&fs->caps.style, ref->fd, path);
+	}
+	r = lower_type_at(to, &type);
+	return r == LOWER_FOUND && S_ISDIR(type) ? opaque_set(&fs->caps.style, ref->fd) :
+	       r < 0				 ? r :
+						   0;
+}
+
+/* Puts an empty directory in the place of one that shows none but holds whiteouts. */
+static int empty_target(struct fs *fs, struct end *to)
+{
+	cleanup_staged struct staged staged = { 0 };
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r = fd_stat(to->ref->fd, to->name, &st);
+
+	if (r < 0)
+		return r;
+	staged_init(fs, &staged);
+	if (mkdirat(staged.dirfd, staged.name, 0700) < 0)
+		return -errno;
+	fd = fd_open(staged.dirfd, staged.name, O_PATH | O_DIRECTORY, 0);
+	r = fd < 0 ? fd : opaque_set(&fs->caps.style, fd);
+	if (r == 0)
+		r = copy_stat(fd, &st);
+	if (r == 0)
+		r = staged_publish(&staged, to->ref->fd, to->name, RENAME_EXCHANGE);
+	/* What was there is an orphan now. */
+	if (r == 0)
+		r = fd_rename(staged.dirfd, staged.name, fs->orphans,
+			      orphan_name(to->entry.node->ino).s, 0);
+	return r;
+}
+
+static int keep_file(struct fs *fs, struct end *to)
+{
+	int r = 0;
+	cleanup_fd_ref struct fd_ref *ref = upper_open(fs, to->entry.node, &r);
+
+	if (ref)
+		r = fd_link(ref->fd, fs->orphans, orphan_name(to->entry.node->ino).s);
+	return r == -EEXIST ? 0 : r;
+}
+
+/*
+ * Sees to it that what is replaced can still be used.  1 if it is among the
+ * orphans now, 0 if that is not needed.
+ */
+static int prepare_replaced(struct fs *fs, struct end *to)
+{
+	int r;
+
+	if (!to->entry.node)
+		return 0;
+	if (S_ISDIR(to->entry.node->type)) {
+		r = remove_check_empty(fs, to->entry.node);
+		if (r < 0 || !node_has_upper(to->entry.node))
+			return r;
+		r = empty_target(fs, to);
+	} else {
+		if (!node_has_upper(to->entry.node))
+			return 0;
+		r = keep_file(fs, to);
+	}
+	return r < 0 ? r : 1;
+}
+
+/*
+ * The rename itself, with both directories' names held.  `whiteout`: leave one.
+ */
+static int move(struct fs *fs, struct end *from, struct end *to, bool whiteout)
+{
+	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
+	struct stat st;
+	int at_target = upper_probe(to->ref->fd, to->name, &st);
+	int r = at_target < 0 ? at_target : 0;
+
+	if (r == 0 && whiteout && !with_device)
+		r = whiteout_create(&fs->caps.style, from->ref->fd, from->name);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	if (at_target == UPPER_WHITEOUT && S_ISDIR(from->entry.node->type)) {
+		/* A directory cannot replace the device: they change places, and it serves there. */
+		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
+		if (r == 0 && !whiteout && unlinkat(from->ref->fd, from->name, 0) < 0)
+			r = -errno;
+		return r;
+	}
+	r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name,
+		      with_device ? RENAME_WHITEOUT : 0);
+	if (r == 0 && at_target == UPPER_HIDDEN)
+		r = whiteout_remove_file(to->ref->fd, to->name);
+	return r;
+}
+
+/* Both directories' names, in one order for everybody. */
+static void lock_both(struct node *a, struct node *b)
+{
+	if (a == b) {
+		pthread_mutex_lock(&a->names);
+		return;
+	}
+	pthread_mutex_lock(a->ino < b->ino ? &a->names : &b->names);
+	pthread_mutex_lock(a->ino < b->ino ? &b->names : &a->names);
+}
+
+static void unlock_both(struct node *a, struct node *b)
+{
+	pthread_mutex_unlock(&a->names);
+	if (a != b)
+		pthread_mutex_unlock(&b->names);
+}
+
+static int exchange(struct fs *fs, struct end *from, struct end *to)
+{
+	int r = prepare_moved(fs, from, to);
+
+	if (r == 0)
+		r = prepare_moved(fs, to, from);
+	if (r < 0)
+		return r;
+	lock_both(from->dir, to->dir);
+	r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
+	unlock_both(from->dir, to->dir);
+	if (r < 0)
+		return r;
+	/* The new names first: at no time is there none. */
+	r = node_add_alias(from->entry.node, to->dir, to->name);
+	if (r == 0)
+		r = node_add_alias(to->entry.node, from->dir, from->name);
+	node_remove_alias(from->entry.node, from->dir, from->name);
+	node_remove_alias(to->entry.node, to->dir, to->name);
+	return r;
+}
+
+static int replace(struct fs *fs, struct end *from, struct end *to)
+{
+	int replaced, whiteout, r;
+	mode_t type;
+
+	r = prepare_moved(fs, from, to);
+	if (r < 0)
+		return r;
+	whiteout = lower_type_at(from, &type);
+	if (whiteout < 0)
+		return whiteout;
+	lock_both(from->dir, to->dir);
+	replaced = prepare_replaced(fs, to);
+	r = replaced < 0 ? replaced : move(fs, from, to, whiteout);
+	unlock_both(from->dir, to->dir);
+	if (r < 0)
+		return r;
+	if (replaced == 1) {
+		pthread_mutex_lock(&to->entry.node->lock);
+		to->entry.node->is_orphan = true;
+		pthread_mutex_unlock(&to->entry.node->lock);
+	}
+	r = to->entry.node ? remove_note(fs, to->entry.node, to->dir, to->name) : 0;
+	/* The new name first: at no time is there none. */
+	if (r == 0)
+		r = node_add_alias(from->entry.node, to->dir, to->name);
+	node_remove_alias(from->entry.node, from->dir, from->name);
+	return r;
+}
+
+static int check(struct end *from, struct end *to, unsigned int flags)
+{
+	bool from_is_dir = S_ISDIR(from->entry.node->type);
+
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+		return -EINVAL;
+	if (flags & RENAME_NOREPLACE && to->entry.node)
+		return -EEXIST;
+	if (flags & RENAME_EXCHANGE)
+		return to->entry.node ? 0 : -ENOENT;
+	if (!to->entry.node || from_is_dir == S_ISDIR(to->entry.node->type))
+		return 0;
+	return from_is_dir ? -ENOTDIR : -EISDIR;
+}
+
+int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
+	      const char *newname, unsigned int flags)
+{
+	cleanup_end struct end from = { .dir = olddir, .name = oldname };
+	cleanup_end struct end to = { .dir = newdir, .name = newname };
+	int r = upper_check_name(newname);
+
+	if (r == 0)
+		r = find_end(fs, &from);
+	if (r != FS_FOUND)
+		return r < 0 ? r : -ENOENT;
+	r = find_end(fs, &to);
+	if (r >= 0)
+		r = check(&from, &to, flags);
+	if (r < 0 || from.entry.node == to.entry.node)
+		return r; /* two names of one file stay as they are */
+	r = open_end(fs, &from);
+	if (r == 0)
+		r = open_end(fs, &to);
+	if (r == 0)
+		r = flags & RENAME_EXCHANGE ? exchange(fs, &from, &to) :
+					      replace(fs, &from, &to);
+	node_names_changed(olddir);
+	node_names_changed(newdir);
+	return r;
+}

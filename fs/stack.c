@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Upper and work are locked with flock(2), by a descriptor that lives as long
+ * as a process of the mount does.  After `umount` has returned the daemon is
+ * still closing, for some milliseconds, and then the lock is worth waiting
+ * for.  While the mount is there it is not: the owner note tells which.
+ */
+#include "stack.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/sysmacros.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+enum { WAIT_SECONDS = 10 };
+static const char owner_name[] = "owner";
+
+__attribute__((format(printf, 3, 4))) static int fail(char **error, int code,
+						      const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(error, format, args) < 0)
+		*error = NULL;
+	va_end(args);
+	return code;
+}
+
+static int open_dir(const char *option, const char *path, int *ret, char **error)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0) {
+		int code = -errno;
+
+		return fail(error, code, "%s %s: %s", option, path, strerror(-code));
+	}
+	*ret = fd;
+	return 0;
+}
+
+/* --- how the directories lie to each other --- */
+
+struct layer {
+	const char *option, *path;
+	int fd;
+	struct stat st;
+};
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether `fd` lies below the directory `above`, at any depth. */
+static bool is_below(int fd, const struct stat *above)
+{
+	cleanup_fd int at = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat last, st;
+
+	if (fstat(fd, &last) < 0)
+		return false;
+	while (at >= 0 && fstat(at, &st) == 0 && !is_same(&st, &last)) {
+		int up;
+
+		if (is_same(&st, above))
+			return true;
+		last = st;
+		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = up;
+	}
+	return false;
+}
+
+/*
+ * Overlapping branches would show one object at two places, and a writable
+ * one would change a read-only one.  A branch given twice is harmless.
+ */
+static int check_overlap(struct layer layers[], size_t n, char **error)
+{
+	for (size_t i = 0; i < n; i++) {
+		for (size_t j = 0; j < n; j++) {
+			bool both_lower = strcmp(layers[i].option, "lowerdir") == 0 &&
+					  strcmp(layers[j].option, "lowerdir") == 0;
+
+			if (i == j)
+				continue;
+			if ((is_same(&layers[i].st, &layers[j].st) && !both_lower) ||
+			    is_below(layers[i].fd, &layers[j].st))
+				return fail(error, -ELOOP, "%s %s overlaps %s %s",
+					    layers[i].option, layers[i].path, layers[j].option,
+					    layers[j].path);
+		}
+	}
+	return 0;
+}
+
+static int check_layers(const struct options *options, const struct stack *stack, char **error)
+{
+	size_t n = 0, room = options->n_lowerdirs + 2;
+	cleanup_free struct layer *layers = calloc(room, sizeof(*layers));
+
+	if (!layers)
+		return -ENOMEM;
+	for (size_t i = 0; i < options->n_lowerdirs; i++)
+		layers[n++] = (struct layer){ "lowerdir", options->lowerdirs[i],
+					      stack->branches[i] };
+	if (options->upperdir) {
+		layers[n++] = (struct layer){ "upperdir", options->upperdir, stack->config.upper };
+		layers[n++] = (struct layer){ "workdir", options->workdir, stack->config.work };
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (fstat(layers[i].fd, &layers[i].st) < 0)
+			return fail(error, -errno, "%s %s: %s", layers[i].option, layers[i].path,
+				    strerror(errno));
+	}
+	return check_overlap(layers, n, error);
+}
+
+static int check_filesystem(const struct options *options, const struct stack *stack,
+			    char **error)
+{
+	struct statx upper, work;
+
+	if (statx(stack->config.upper, "", AT_EMPTY_PATH, STATX_MNT_ID, &upper) < 0 ||
+	    statx(stack->config.work, "", AT_EMPTY_PATH, STATX_MNT_ID, &work) < 0)
+		return fail(error, -errno, "upperdir %s: %s", options->upperdir, strerror(errno));
+	if (upper.stx_dev_major == work.stx_dev_major &&
+	    upper.stx_dev_minor == work.stx_dev_minor && upper.stx_mnt_id == work.stx_mnt_id)
+		return 0;
+	return fail(error, -EXDEV, "workdir %s is not on the filesystem of upperdir %s",
+		    options->workdir, options->upperdir);
+}
+
+/* --- whose they are --- */
+
+/* Whether a process sees a mount of this device. */
+static bool is_mounted(long pid, unsigned int major_number, unsigned int minor_number)
+{
+	char path[64];
+	cleanup_free char *line = NULL;
+	size_t room = 0;
+	bool found = false;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%ld/mountinfo", pid);
+	file = fopen(path, "re");
+	while (file && !found && getline(&line, &room, file) > 0) {
+		unsigned int a, b;
+
+		found = sscanf(line, "%*d %*d %u:%u", &a, &b) == 2 && a == major_number &&
+			b == minor_number;
+	}
+	if (file)
+		fclose(file);
+	return found;
+}
+
+/* Whether the owner that the note names has its mount. */
+static bool owner_is_mounted(int work)
+{
+	cleanup_fd int fd = fd_open(work, owner_name, O_RDONLY, 0);
+	unsigned int major_number, minor_number;
+	char note[64] = "";
+	long pid;
+
+	if (fd < 0 || read(fd, note, sizeof(note) - 1) <= 0 ||
+	    sscanf(note, "%ld %u:%u", &pid, &major_number, &minor_number) != 3)
+		return false;
+	return is_mounted(pid, major_number, minor_number);
+}
+
+void stack_note_owner(const struct stack *stack, const char *mountpoint)
+{
+	cleanup_fd int fd = -1;
+	struct statx st;
+
+	/* No request: the device number is the kernel's to know. */
+	if (stack->config.work < 0 ||
+	    statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) < 0)
+		return;
+	fd = fd_open(stack->config.work, owner_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	if (fd >= 0)
+		dprintf(fd, "%ld %u:%u\n", (long)getpid(), st.stx_dev_major, st.stx_dev_minor);
+}
+
+static int lock(const char *option, const char *path, int fd, int work, char **error)
+{
+	const struct timespec pause = { .tv_nsec = 2000000 };
+	struct timespec start, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &start);
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK)
+			return fail(error, -errno, "%s %s: %s", option, path, strerror(errno));
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (owner_is_mounted(work) || now.tv_sec - start.tv_sec > WAIT_SECONDS)
+			return fail(error, -EBUSY, "%s %s is in use by another mount", option,
+				    path);
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int open_top(const struct options *options, struct stack *stack, char **error)
+{
+	int r = open_dir("upperdir", options->upperdir, &stack->config.upper, error);
+
+	if (r == 0)
+		r = open_dir("workdir", options->workdir, &stack->config.work, error);
+	if (r == 0)
+		r = check_filesystem(options, stack, error);
+	return r;
+}
+
+static int open_chain(const struct options *options, struct stack *stack, char **error)
+{
+	cleanup_free char *dir = strdup(options->chain);
+	char *slash = dir ? strrchr(dir, '/') : NULL;
+	int r;
+
+	if (!dir)
+		return -ENOMEM;
+	if (!slash)
+		return fail(error, -EINVAL, "option chain: '%s' is no path", options->chain);
+	stack->config.chain = options->chain + (slash - dir) + 1;
+	stack->config.chain_id = options->chain_id;
+	slash[slash == dir] = '\0';
+	r = open_dir("chain", dir, &stack->config.chain_dir, error);
+	return r;
+}
+
+int stack_open(const struct options *options, struct stack *ret, char **error)
+{
+	struct stack *stack = ret;
+	int r = 0;
+
+	*stack = (struct stack){ .config = { .upper = -1, .work = -1, .chain_dir = -1 } };
+	stack->branches = calloc(options->n_lowerdirs, sizeof(*stack->branches));
+	if (!stack->branches)
+		return -ENOMEM;
+	for (size_t i = 0; r == 0 && i < options->n_lowerdirs; i++) {
+		r = open_dir("lowerdir", options->lowerdirs[i], &stack->branches[i], error);
+		stack->config.n_branches += r == 0;
+	}
+	stack->config.branches = stack->branches;
+	stack->config.do_fsync = options->do_fsync;
+	stack->config.is_volatile = options->is_volatile;
+	stack->config.redirect_dir = options->redirect_dir;
+	stack->config.static_nlink = options->static_nlink;
+	if (r == 0 && options->upperdir)
+		r = open_top(options, stack, error);
+	if (r == 0)
+		r = check_layers(options, stack, error);
+	if (r == 0 && options->upperdir)
+		r = lock("workdir", options->workdir, stack->config.work, stack->config.work,
+			 error);
+	if (r == 0 && options->upperdir)
+		r = lock("upperdir", options->upperdir, stack->config.upper, stack->config.work,
+			 error);
+	if (r == 0 && options->chain)
+		r = open_chain(options, stack, error);
+	return r;
+}
+
+void stack_done(struct stack *stack)
+{
+	for (size_t i = 0; i < stack->config.n_branches; i++)
+		close(stack->branches[i]);
+	free(stack->branches);
+	if (stack->config.upper >= 0)
+		close(stack->config.upper);
+	if (stack->config.work >= 0)
+		close(stack->config.work);
+	if (stack->config.chain_dir >= 0)
+		close(stack->config.chain_dir);
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The directories of a mount: opened, checked against each other, and held.
+ *
+ * All are opened before the daemon leaves the caller's directory, and stay
+ * open for the life of the mount: an engine may detach them from its own
+ * mount namespace as soon as the command returns.
+ */
+#ifndef FS_STACK_H
+#define FS_STACK_H
+
+#include "fs.h"
+#include "options.h"
+
+struct stack {
+	struct fs_config config;
+	int *branches;
+};
+
+/*
+ * 0, or a negative errno with *error an allocated sentence that names the
+ * directory and the reason (-EBUSY: upper or work belong to another mount).
+ * stack_done gives everything back, whatever the result.
+ */
+int stack_open(const struct options *options, struct stack *ret, char **error);
+void stack_done(struct stack *stack);
+
+/*
+ * Notes in the work directory whose mount this is, for whoever finds it
+ * locked: the holder's process and the mount's device number.
+ */
+void stack_note_owner(const struct stack *stack, const char *mountpoint);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/copy.h"
+#include "base/fd.h"
+#include "base/xattr.h"
+#include "upper.h"
+
+void staged_init(struct fs *fs, struct staged *ret)
+{
+	*ret = (struct staged){ .fs = fs, .dirfd = fs->staging, .inherit = -1 };
+	snprintf(ret->name, sizeof(ret->name), "%lx",
+		 atomic_fetch_add_explicit(&fs->n_staged, 1, memory_order_relaxed));
+}
+
+static bool is_inherited(const char *name)
+{
+	return strcmp(name, "system.posix_acl_default") == 0;
+}
+
+int staged_init_like(struct fs *fs, int dirfd, struct staged *ret)
+{
+	struct stat st;
+	int r = fd_stat(dirfd, NULL, &st);
+
+	staged_init(fs, ret);
+	if (r < 0)
+		return r;
+	if (!(st.st_mode & S_ISGID) &&
+	    xattr_get(dirfd, "system.posix_acl_default", NULL, 0) <= 0)
+		return 0;
+	if (mkdirat(fs->staging, ret->name, 0700) < 0)
+		return -errno;
+	ret->inherit = fd_open(fs->staging, ret->name, O_PATH | O_DIRECTORY, 0);
+	if (ret->inherit < 0)
+		return ret->inherit;
+	ret->dirfd = ret->inherit;
+	r = fd_chown(ret->inherit, st.st_uid, st.st_gid);
+	if (r == 0)
+		r = fd_chmod(ret->inherit, st.st_mode & 07777);
+	if (r == 0)
+		r = copy_xattrs(dirfd, ret->inherit, is_inherited);
+	return r;
+}
+
+void staged_done(struct staged *staged)
+{
+	if (!staged->fs)
+		return;
+	/* In the common case it has been published and there is nothing. */
+	if (unlinkat(staged->dirfd, staged->name, 0) < 0 && errno != ENOENT)
+		fd_remove_tree(staged->dirfd, staged->name);
+	if (staged->inherit >= 0) {
+		close(staged->inherit);
+		fd_remove_tree(staged->fs->staging, staged->name);
+	}
+}
+
+int staged_publish(struct staged *staged, int dirfd, const char *name, unsigned int flags)
+{
+	int r = fd_rename(staged->dirfd, staged->name, dirfd, name, flags);
+
+	/* Filesystems without renameat2's flags: the caller has seen that the name is free. */
+	if (r == -EINVAL && flags == RENAME_NOREPLACE)
+		r = fd_rename(staged->dirfd, staged->name, dirfd, name, 0);
+	return r;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * In memory: a table of the numbers in use that are not yet on disk, or that
+ * need not be.  On disk: META with the boot the file was written in, whether
+ * it was closed, and the first number not yet handed out; NUMBER from the real
+ * inode (8 bytes, big-endian) to ours (8 bytes, little-endian).
+ *
+ * Numbers are reserved in blocks: the file names a number beyond all that may
+ * be in use, so a crash wastes some and repeats none.
+ */
+#include "state.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/table.h"
+#include "core/index.h"
+#include "core/lower.h"
+
+enum {
+	META,
+	NUMBER,
+	BLOCK = 1 << 20,    /* numbers reserved at a time */
+	MAX_CHANGES = 4096, /* kept in memory before they are written */
+};
+static const char *const tables[] = { "meta", "number", NULL };
+static const char file_name[] = "state.mdb";
+
+struct entry {
+	struct table_link link;
+	ino_t real;
+	uint64_t ino;
+	bool is_dirty; /* not on disk yet */
+	bool is_gone;  /* to be deleted on disk */
+};
+
+struct state {
+	pthread_mutex_t lock; /* guards everything */
+	struct index *index;
+	struct table table;
+	size_t n_dirty;
+	uint64_t next, reserved;
+};
+
+static void read_boot_id(char ret[64])
+{
+	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, ret, 63);
+
+	ret[n > 0 ? n : 0] = '\0';
+}
+
+static uint64_t read_number(struct index_value value)
+{
+	uint64_t n;
+
+	if (value.size != sizeof(n))
+		return 0;
+	memcpy(&n, value.data, sizeof(n));
+	return le64toh(n);
+}
+
+static void put_meta_number(struct index_txn *txn, const char *key, uint64_t n)
+{
+	n = htole64(n);
+	index_put(txn, META, key, strlen(key), &n, sizeof(n));
+}
+
+/* What is on disk is only good if it was closed, or written by this same boot. */
+static bool is_trusted(struct index_txn *txn, const char *boot_id)
+{
+	struct index_value value;
+
+	if (index_get(txn, META, "clean", 5, &value) == INDEX_FOUND && read_number(value) == 1)
+		return true;
+	return index_get(txn, META, "boot", 4, &value) == INDEX_FOUND &&
+	       value.size == strlen(boot_id) && memcmp(value.data, boot_id, value.size) == 0;
+}
+
+static int drop_number(void *context, struct index_value key, struct index_value value)
+{
+	struct index_value *ret = context;
+
+	(void)value;
+	*ret = key;
+	return 1;
+}
+
+/* Takes the next block of numbers and says that the file is in use. */
+static int begin(struct state *state)
+{
+	struct index_value value;
+	struct index_txn txn;
+	char boot_id[64];
+	int r = index_begin(state->index, true, &txn);
+
+	if (r < 0)
+		return r;
+	read_boot_id(boot_id);
+	if (!is_trusted(&txn, boot_id)) {
+		while (index_each(&txn, NUMBER, NULL, 0, drop_number, &value) == 1) {
+			uint8_t key[8];
+
+			memcpy(key, value.data, sizeof(key));
+			index_delete(&txn, NUMBER, key, sizeof(key));
+		}
+	}
+	state->next = LOWER_INO_END;
+	if (index_get(&txn, META, "next", 4, &value) == INDEX_FOUND &&
+	    read_number(value) > LOWER_INO_END)
+		state->next = read_number(value);
+	state->reserved = state->next + BLOCK;
+	put_meta_number(&txn, "next", state->reserved);
+	put_meta_number(&txn, "clean", 0);
+	index_put(&txn, META, "boot", 4, boot_id, strlen(boot_id));
+	return index_commit(&txn);
+}
+
+int state_open(int workdir, struct state **ret)
+{
+	struct state *state = calloc(1, sizeof(*state));
+	int r;
+
+	if (!state)
+		return -ENOMEM;
+	pthread_mutex_init(&state->lock, NULL);
+	r = index_open(workdir, file_name, INDEX_WRITE_NOSYNC, tables, &state->index);
+	if (r == INDEX_DAMAGED) {
+		unlinkat(workdir, file_name, 0);
+		r = index_open(workdir, file_name, INDEX_WRITE_NOSYNC, tables, &state->index);
+	}
+	if (r == 0)
+		r = begin(state);
+	if (r != 0) {
+		index_close(state->index);
+		pthread_mutex_destroy(&state->lock);
+		free(state);
+		return r < 0 ? r : -EIO;
+	}
+	*ret = state;
+	return 0;
+}
+
+struct real_key {
+	uint8_t bytes[8];
+};
+
+static struct real_key real_key(ino_t real)
+{
+	uint64_t n = htobe64(real);
+	struct real_key key;
+
+	memcpy(key.bytes, &n, sizeof(n));
+	return key;
+}
+
+/* Forgets the entries that the disk knows as well now. */
+static void drop_written(struct state *state)
+{
+	struct table kept = { 0 };
+	struct table_link *link;
+
+	while ((link = table_pop(&state->table))) {
+		struct entry *entry = TABLE_OBJECT(link, struct entry, link);
+
+		if (entry->is_dirty || table_add(&kept, link, table_hash_u64(entry->real)) < 0)
+			free(entry);
+	}
+	table_done(&state->table);
+	state->table = kept;
+	state->n_dirty = 0;
+}
+
+/*
+ * Writes what is dirty.  A failure (the disk is full) keeps it in memory,
+ * where it does its duty until the mount ends.
+ */
+static int flush(struct state *state, bool is_clean)
+{
+	struct index_txn txn;
+	struct table_link *link;
+	int r = index_begin(state->index, true, &txn);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < state->table.n_buckets; i++) {
+		for (link = state->table.buckets[i]; link; link = link->next) {
+			struct entry *entry = TABLE_OBJECT(link, struct entry, link);
+			struct real_key key = real_key(entry->real);
+			uint64_t ino = htole64(entry->ino);
+
+			if (entry->is_gone)
+				index_delete(&txn, NUMBER, key.bytes, sizeof(key));
+			else if (entry->is_dirty)
+				index_put(&txn, NUMBER, key.bytes, sizeof(key), &ino, sizeof(ino));
+		}
+	}
+	put_meta_number(&txn, "next", is_clean ? state->next : state->reserved);
+	put_meta_number(&txn, "clean", is_clean);
+	r = index_commit(&txn);
+	if (r == 0)
+		drop_written(state);
+	return r;
+}
+
+void state_close(struct state *state)
+{
+	struct table_link *link;
+
+	if (!state)
+		return;
+	flush(state, true);
+	index_close(state->index);
+	while ((link = table_pop(&state->table)))
+		free(TABLE_OBJECT(link, struct entry, link));
+	table_done(&state->table);
+	pthread_mutex_destroy(&state->lock);
+	free(state);
+}
+
+static struct entry *find(struct state *state, ino_t real)
+{
+	struct table_link *link = table_find(&state->table, table_hash_u64(real));
+
+	while (link && TABLE_OBJECT(link, struct entry, link)->real != real)
+		link = table_next(link);
+	return link ? TABLE_OBJECT(link, struct entry, link) : NULL;
+}
+
+/* With the lock held. */
+static uint64_t find_number(struct state *state, ino_t real)
+{
+	struct entry *entry = find(state, real);
+	struct real_key key = real_key(real);
+	struct index_value value;
+	struct index_txn txn;
+	uint64_t ino = 0;
+
+	if (entry)
+		return entry->is_gone ? 0 : entry->ino;
+	if (index_begin(state->index, false, &txn) < 0)
+		return 0;
+	if (index_get(&txn, NUMBER, key.bytes, sizeof(key), &value) == INDEX_FOUND)
+		ino = read_number(value);
+	index_abort(&txn);
+	return ino;
+}
+
+uint64_t state_find(struct state *state, ino_t real)
+{
+	uint64_t ino;
+
+	pthread_mutex_lock(&state->lock);
+	ino = find_number(state, real);
+	pthread_mutex_unlock(&state->lock);
+	return ino;
+}
+
+/* The entry of `real`, made if need be; NULL: out of memory. */
+static struct entry *need_entry(struct state *state, ino_t real)
+{
+	struct entry *entry = find(state, real);
+
+	if (entry)
+		return entry;
+	entry = malloc(sizeof(*entry));
+	if (!entry)
+		return NULL;
+	*entry = (struct entry){ .real = real };
+	if (table_add(&state->table, &entry->link, table_hash_u64(real)) < 0) {
+		free(entry);
+		return NULL;
+	}
+	return entry;
+}
+
+/* Notes that the disk is behind; the entry may be gone afterwards. */
+static void count_change(struct state *state, struct entry *entry)
+{
+	if (entry->is_dirty)
+		return;
+	entry->is_dirty = true;
+	if (++state->n_dirty >= MAX_CHANGES)
+		flush(state, false);
+}
+
+static uint64_t new_number(struct state *state)
+{
+	if (state->next == state->reserved) {
+		state->reserved += BLOCK;
+		flush(state, false);
+	}
+	return state->next++;
+}
+
+uint64_t state_set(struct state *state, ino_t real, uint64_t ino)
+{
+	struct entry *entry;
+	uint64_t known;
+
+	pthread_mutex_lock(&state->lock);
+	known = find_number(state, real);
+	if (!known) {
+		known = ino ? ino : new_number(state);
+		entry = need_entry(state, real);
+		if (entry) {
+			entry->ino = known;
+			entry->is_gone = false;
+			/* Only numbers from here are kept on disk. */
+			if (known >= LOWER_INO_END)
+				count_change(state, entry);
+		} else {
+			known = 0;
+		}
+	}
+	pthread_mutex_unlock(&state->lock);
+	return known;
+}
+
+void state_drop(struct state *state, ino_t real)
+{
+	struct entry *entry;
+
+	pthread_mutex_lock(&state->lock);
+	entry = need_entry(state, real);
+	if (entry) {
+		entry->is_gone = true;
+		count_change(state, entry);
+	}
+	pthread_mutex_unlock(&state->lock);
+}

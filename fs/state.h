@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Inode numbers of objects in upper: which number of ours belongs to which
+ * inode of the upper filesystem.
+ *
+ * Numbers are kept in an LMDB file in the work directory, so that an object
+ * born in upper keeps its number over unmount and mount.  It is written
+ * lazily and without syncing: losing it costs nothing but that constancy, so
+ * after a power loss it is simply begun anew.  Numbers of objects that were copied up are not in
+ * it; those carry theirs with them in an xattr (fs/origin.h).
+ *
+ * All functions may be called from any thread.
+ */
+#ifndef FS_STATE_H
+#define FS_STATE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+struct state;
+
+/* Opens or begins the state in the work directory. 0 or negative errno. */
+int state_open(int workdir, struct state **ret);
+
+/* Writes everything and marks the state clean. Accepts NULL. */
+void state_close(struct state *state);
+
+/* The number of an inode of upper; 0 when it has none yet. */
+uint64_t state_find(struct state *state, ino_t real);
+
+/*
+ * Gives `real` the number `ino`, or, if that is 0, a new one that no object of
+ * this mount ever had.  Returns the number it has then, or 0: out of memory.
+ * If another thread was faster, its number stands.
+ */
+uint64_t state_set(struct state *state, ino_t real, uint64_t ino);
+
+/* The inode is gone from upper; its number is not used again. */
+void state_drop(struct state *state, ino_t real);
+
+#endif

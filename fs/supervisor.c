@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+enum {
+	MAX_QUICK_DEATHS = 10, /* in a row: then the mount is given up */
+	QUICK_SECONDS = 5,
+	FIRST_PAUSE_MS = 10,
+};
+
+struct worker {
+	pid_t pid;
+	int ready_fd; /* the reading end; -1 once it has spoken */
+	time_t started;
+};
+
+static time_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
+static int start(const struct supervisor *supervisor, struct shared *shared, bool is_restart,
+		 const sigset_t *old_mask, struct worker *ret)
+{
+	int ends[2];
+	pid_t pid;
+
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return -errno;
+	pid = fork();
+	if (pid < 0) {
+		int r = -errno;
+
+		close(ends[0]);
+		close(ends[1]);
+		return r;
+	}
+	if (pid == 0) {
+		struct supervised supervised = { .fuse_fd = supervisor->fuse_fd, .shared = shared,
+						 .ready_fd = ends[1], .is_restart = is_restart };
+
+		sigprocmask(SIG_SETMASK, old_mask, NULL);
+		close(ends[0]);
+		exit(supervisor->work(supervisor->context, &supervised));
+	}
+	close(ends[1]);
+	*ret = (struct worker){ .pid = pid, .ready_fd = ends[0], .started = seconds() };
+	return 0;
+}
+
+/* Waits for a signal or for the worker's word; the signal's number, or 0 for the word. */
+static int wait_for_news(int signal_fd, struct worker *worker, const struct supervisor *supervisor,
+			 bool *is_up)
+{
+	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
+				 { .fd = worker->ready_fd, .events = POLLIN } };
+	struct signalfd_siginfo info;
+	char byte;
+
+	if (poll(fds, 2, -1) < 0)
+		return 0;
+	if (fds[1].revents) {
+		bool is_word = read(worker->ready_fd, &byte, 1) == 1;
+
+		close(worker->ready_fd);
+		worker->ready_fd = -1;
+		if (is_word && !*is_up) {
+			*is_up = true;
+			supervisor->ready(supervisor->context);
+		}
+	}
+	if (!fds[0].revents || read(signal_fd, &info, sizeof(info)) != sizeof(info))
+		return 0;
+	return (int)info.ssi_signo;
+}
+
+static void log_death(int status)
+{
+	if (WIFSIGNALED(status))
+		syslog(LOG_ERR, "worker was killed by signal %d (%s); starting another",
+		       WTERMSIG(status), strsignal(WTERMSIG(status)));
+	else
+		syslog(LOG_ERR, "worker exited with status %d; starting another",
+		       WEXITSTATUS(status));
+}
+
+/* Serves until a worker is done or the mount is given up. */
+static int run(const struct supervisor *supervisor, struct shared *shared, int signal_fd,
+	       const sigset_t *old_mask)
+{
+	bool is_up = false, is_ending = false;
+	unsigned int quick_deaths = 0;
+	struct worker worker;
+	int r = start(supervisor, shared, false, old_mask, &worker);
+
+	while (r == 0) {
+		int status, number = wait_for_news(signal_fd, &worker, supervisor, &is_up);
+
+		if (number == SIGTERM || number == SIGINT || number == SIGHUP) {
+			is_ending = true;
+			supervisor->unmount(supervisor->context);
+			kill(worker.pid, SIGTERM);
+		}
+		if (waitpid(worker.pid, &status, WNOHANG) != worker.pid)
+			continue;
+		if (worker.ready_fd >= 0)
+			close(worker.ready_fd);
+		if (is_ending || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE))
+			return is_up ? 0 : -EIO;
+		if (!is_up)
+			return -EIO; /* it has said why */
+		log_death(status);
+		quick_deaths = seconds() - worker.started < QUICK_SECONDS ? quick_deaths + 1 : 0;
+		if (quick_deaths >= MAX_QUICK_DEATHS) {
+			syslog(LOG_ERR, "%d workers died one after the other: giving up",
+			       MAX_QUICK_DEATHS);
+			return -EIO;
+		}
+		if (quick_deaths > 1)
+			usleep((1000 * FIRST_PAUSE_MS) << quick_deaths);
+		r = start(supervisor, shared, true, old_mask, &worker);
+	}
+	return r;
+}
+
+int supervise(const struct supervisor *supervisor)
+{
+	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cleanup_fd int signal_fd = -1;
+	sigset_t mask, old_mask;
+	int r;
+
+	if (shared == MAP_FAILED)
+		return -errno;
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGCHLD);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	sigprocmask(SIG_BLOCK, &mask, &old_mask);
+	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC);
+	r = signal_fd < 0 ? -errno : run(supervisor, shared, signal_fd, &old_mask);
+	if (r < 0)
+		supervisor->unmount(supervisor->context);
+	munmap(shared, sizeof(*shared));
+	return r;
+}

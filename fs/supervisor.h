@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The process that outlives workers: it holds /dev/fuse, the saved INIT
+ * request and the state that workers share, starts a worker, and starts
+ * another when that one dies.  It looks into no request and no file.
+ */
+#ifndef FS_SUPERVISOR_H
+#define FS_SUPERVISOR_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { INIT_MAX = 4096 };
+
+/* Memory that all workers of a mount and their supervisor share. */
+struct shared {
+	uint32_t init_size; /* 0: no INIT request has come yet */
+	uint8_t init[INIT_MAX];
+};
+
+struct supervised {
+	int fuse_fd;
+	struct shared *shared;
+	int ready_fd;	 /* the worker writes one byte to it once requests are answered */
+	bool is_restart;
+};
+
+enum worker_exit {
+	WORKER_DONE = 0,    /* the mount is gone */
+	WORKER_FAILED = 1,  /* it cannot serve, and another could not either */
+};
+
+/*
+ * Serves a mount until it is gone.  `work` is called in a child process and
+ * returns an enum worker_exit.  When the first worker is ready, `ready` is
+ * called once; `unmount` ends the mount when a signal asks for it or workers
+ * keep dying.  0, or -EIO when the mount had to be given up, or another
+ * negative errno when it never came up.
+ */
+struct supervisor {
+	int fuse_fd;
+	int (*work)(void *context, const struct supervised *supervised);
+	void (*ready)(void *context);
+	void (*unmount)(void *context);
+	void *context;
+};
+int supervise(const struct supervisor *supervisor);
+
+#endif

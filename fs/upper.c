@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Finding objects in upper.
+ *
+ * A node's object is reached from the directory of one of its names, and a
+ * directory's descriptor from its own directory's, up to the root: single
+ * components all the way, so a rename of something above never matters.  The
+ * inode number found is compared with the one remembered; if another object
+ * stands there, the name has moved meanwhile and the next one is tried.
+ */
+#include "upper.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/xattr.h"
+
+enum { MAX_MOVES = 200 };
+
+struct orphan_name orphan_name(uint64_t ino)
+{
+	struct orphan_name name;
+
+	snprintf(name.s, sizeof(name.s), "%" PRIx64, ino);
+	return name;
+}
+
+void orphan_remove(struct fs *fs, uint64_t ino)
+{
+	struct stat st;
+	const char *name = orphan_name(ino).s;
+
+	if (fd_stat(fs->orphans, name, &st) < 0)
+		return;
+	if (S_ISDIR(st.st_mode) || st.st_nlink == 1)
+		state_drop(fs->state, st.st_ino);
+	fd_remove_tree(fs->orphans, name);
+}
+
+void orphan_adopt(struct fs *fs, struct node *node)
+{
+	bool was_orphan;
+
+	pthread_mutex_lock(&node->lock);
+	was_orphan = node->is_orphan;
+	node->is_orphan = node->is_removed = false;
+	pthread_mutex_unlock(&node->lock);
+	if (was_orphan)
+		unlinkat(fs->orphans, orphan_name(node->ino).s, 0);
+}
+
+static int open_in(int dirfd, const char *name, ino_t real)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH, 0);
+	struct stat st;
+	int r = fd < 0 ? fd : fd_stat(fd, NULL, &st);
+
+	if (r < 0)
+		return r == -ENOENT || r == -ENOTDIR ? -ESTALE : r;
+	return st.st_ino == real ? take_fd(&fd) : -ESTALE;
+}
+
+/* Opens the object by the i-th of its names; -ENOENT when it has not so many. */
+static int open_by_alias(struct fs *fs, struct node *node, ino_t real, unsigned int i)
+{
+	cleanup_node struct node *parent = NULL;
+	cleanup_free char *name = NULL;
+	cleanup_fd_ref struct fd_ref *dir = NULL;
+	int r = node_alias(node, i, &parent, &name);
+
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	dir = upper_open(fs, parent, &r);
+	return dir ? open_in(dir->fd, name, real) : r;
+}
+
+static int open_object(struct fs *fs, struct node *node)
+{
+	bool is_orphan;
+	ino_t real;
+	int r = -ESTALE;
+
+	if (node == fs->root)
+		return fd_open(fs->config->upper, ".", O_PATH | O_DIRECTORY, 0);
+	pthread_mutex_lock(&node->lock);
+	is_orphan = node->is_orphan;
+	real = node->real;
+	pthread_mutex_unlock(&node->lock);
+	if (is_orphan)
+		return open_in(fs->orphans, orphan_name(node->ino).s, real);
+	for (unsigned int i = 0; r == -ESTALE; i++)
+		r = open_by_alias(fs, node, real, i);
+	return r == -ENOENT ? -ESTALE : r;
+}
+
+struct fd_ref *upper_open(struct fs *fs, struct node *node, int *error)
+{
+	struct fd_ref *ref = fdcache_get(&fs->fds, &node->path);
+	int fd;
+
+	if (ref)
+		return ref;
+	if (!node_has_upper(node)) {
+		*error = -ESTALE;
+		return NULL;
+	}
+	fd = open_object(fs, node);
+	/* A name can move between being read and being used; it does not move for ever. */
+	for (int i = 0; fd == -ESTALE && i < MAX_MOVES; i++) {
+		usleep(100);
+		fd = open_object(fs, node);
+	}
+	if (fd < 0) {
+		*error = fd;
+		return NULL;
+	}
+	ref = fdcache_put(&fs->fds, &node->path, fd);
+	if (!ref)
+		*error = -ENOMEM;
+	return ref;
+}
+
+int upper_probe(int dirfd, const char *name, struct stat *st)
+{
+	int r = fd_stat(dirfd, name, st);
+
+	if (r == -ENOENT) {
+		r = whiteout_has_file(dirfd, name);
+		return r < 0 ? r : r ? UPPER_HIDDEN : UPPER_NOTHING;
+	}
+	if (r < 0)
+		return r;
+	return whiteout_is_device(st) ? UPPER_WHITEOUT : UPPER_OBJECT;
+}
+
+int upper_check_name(const char *name)
+{
+	if (strlen(name) > NAME_MAX)
+		return -ENAMETOOLONG;
+	return whiteout_is_mark_name(name) ? -EINVAL : 0;
+}
+
+uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct stat *st)
+{
+	uint64_t ino = state_find(fs->state, st->st_ino);
+	cleanup_fd int fd = -1;
+
+	if (ino)
+		return ino;
+	if (!S_ISDIR(st->st_mode)) {
+		fd = fd_open(dirfd, name, O_PATH, 0);
+		if (fd >= 0)
+			ino = origin_get(fs, fd, st->st_ino);
+	}
+	return state_set(fs->state, st->st_ino, ino);
+}
+
+/* What the redirect of an upper directory leads to, as a reference, or NULL. */
+static int follow_redirect(struct fs *fs, struct lower_obj *lower, const char *redirect,
+			   struct lower_obj **ret)
+{
+	if (*redirect == '/')
+		return lower_walk(fs->lower, redirect, ret);
+	return lower ? lower_lookup(lower, redirect, ret, NULL) : LOWER_ABSENT;
+}
+
+int upper_merges_with(struct fs *fs, int dirfd, const char *name, struct lower_obj *lower,
+		      struct lower_obj **ret)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+	cleanup_lower_obj struct lower_obj *found = NULL;
+	cleanup_free char *redirect = NULL;
+	int r = fd < 0 ? fd : redirect_get(fd, &redirect);
+
+	*ret = NULL;
+	if (r < 0)
+		return r;
+	if (redirect) {
+		r = follow_redirect(fs, lower, redirect, &found);
+	} else if (lower) {
+		r = opaque_get(fd);
+		if (r == OPAQUE_YES)
+			return 0;
+		if (r >= 0)
+			r = whiteout_has_file(dirfd, name);
+		if (r == 0)
+			r = lower_lookup(lower, name, &found, NULL);
+		else if (r > 0)
+			return 0;
+	}
+	if (r == LOWER_FOUND && S_ISDIR(found->type))
+		*ret = take_ptr(found);
+	return r < 0 ? r : 0;
+}

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Objects in upper, and what the verbs share in handling them.  For
+ * the files of the verbs alone; FUSE handlers do not include it.
+ */
+#ifndef FS_UPPER_H
+#define FS_UPPER_H
+
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "fs.h"
+
+/*
+ * The object of a node in upper, as an O_PATH descriptor; NULL with *error
+ * set, -ESTALE when it is not where it was left.
+ */
+struct fd_ref *upper_open(struct fs *fs, struct node *node, int *error);
+
+/* What upper says of a name. */
+enum upper_verdict {
+	UPPER_NOTHING,	/* not there: lower decides */
+	UPPER_WHITEOUT, /* hidden by a device in its place */
+	UPPER_HIDDEN,	/* hidden by a `.wh.` file beside it, its place is free */
+	UPPER_OBJECT,
+};
+/* An upper_verdict, with *st set for UPPER_OBJECT; or negative errno. */
+int upper_probe(int dirfd, const char *name, struct stat *st);
+
+/* The number of an object in upper that has no lower part; 0: out of memory. */
+uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct stat *st);
+
+/*
+ * The lower directory that the directory `name` of `dirfd`, an upper
+ * directory, merges with: *ret is a reference, or NULL if there is none.
+ * `lower` is the lower part of the parent, or NULL.
+ */
+int upper_merges_with(struct fs *fs, int dirfd, const char *name, struct lower_obj *lower,
+		      struct lower_obj **ret);
+
+/* Whether a name can be made through the mount: 0, -EINVAL, -ENAMETOOLONG. */
+int upper_check_name(const char *name);
+
+/* The name of a node's object in the orphan directory. */
+struct orphan_name {
+	char s[24];
+};
+struct orphan_name orphan_name(uint64_t ino);
+
+/* Removes an orphan that nobody knows any more. */
+void orphan_remove(struct fs *fs, uint64_t ino);
+
+/* A file that had lost its names, or those that were known, or never had one, has one again. */
+void orphan_adopt(struct fs *fs, struct node *node);
+
+/*
+ * How many lower names of a file show in the union, and for each of them
+ * `each` (may be NULL) until it answers other than 0; the count or that answer.
+ */
+int upper_visible_names(struct fs *fs, struct lower_obj *lower,
+			int (*each)(void *context, const char *path), void *context);
+
+/* The node at a path of the union, with a reference. FS_FOUND, FS_ABSENT or -errno. */
+int upper_walk(struct fs *fs, const char *path, size_t length, struct node **ret);
+
+/* --- staging (staging.c): new things are made in the work directory, then published --- */
+
+struct staged {
+	struct fs *fs;
+	int dirfd;	/* where it is: the staging directory or one in it */
+	int inherit;	/* a directory made for it to inherit from, owned; -1: none */
+	char name[24];
+};
+
+/* A name that is free. What has been made under it is removed by staged_done. */
+void staged_init(struct fs *fs, struct staged *ret);
+/*
+ * The same, in a directory that passes on what `dirfd` would: its group if it
+ * is setgid, its default ACL.
+ */
+int staged_init_like(struct fs *fs, int dirfd, struct staged *ret);
+void staged_done(struct staged *staged);
+#define cleanup_staged CLEANUP(staged_done)
+
+/*
+ * Moves it to its place in one step. flags: 0 (replaces what is no directory),
+ * RENAME_NOREPLACE, or RENAME_EXCHANGE (what was there is then what is staged).
+ */
+int staged_publish(struct staged *staged, int dirfd, const char *name, unsigned int flags);
+
+/* --- who creates (creds.c) --- */
+
+/*
+ * The calling thread creates files as `caller` from here to creds_drop: the
+ * filesystem then sets owner and group itself, in one step with the name.
+ */
+void creds_assume(const struct caller *caller);
+void creds_drop(void);
+
+/* --- origin marks (origin.c): which lower object a file in upper was copied from --- */
+
+/* Marks `fd` as number `ino`; where no mark can be written nothing happens. */
+void origin_set(struct fs *fs, int fd, ino_t real, uint64_t ino);
+/* The number, or 0 when there is no mark or it was not made for this file and these branches. */
+uint64_t origin_get(struct fs *fs, int fd, ino_t real);
+
+#endif

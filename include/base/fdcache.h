@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Open descriptors kept for reuse, least recently used first to go.
+ *
+ * An owner (a directory, a file) embeds an fd_slot.  Whoever uses the
+ * descriptor holds a reference, so that eviction never closes it under them.
+ * Thread safe: one lock guards all slots and the list; it is never held over
+ * a system call.
+ */
+#ifndef BASE_FDCACHE_H
+#define BASE_FDCACHE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stddef.h>
+
+#include "base/cleanup.h"
+
+struct fd_ref {
+	atomic_uint refs;
+	int fd;
+};
+
+struct fd_slot {
+	struct fd_ref *ref;		    /* guarded by the cache's lock */
+	struct fd_slot *newer, *older;	    /* guarded by the cache's lock */
+};
+
+struct fdcache {
+	pthread_mutex_t lock;
+	struct fd_slot *newest, *oldest;
+	size_t count, limit;
+};
+
+void fdcache_init(struct fdcache *cache, size_t limit);
+/* Every slot must have been dropped. */
+void fdcache_done(struct fdcache *cache);
+
+/* The slot's descriptor with a reference for the caller, or NULL. */
+struct fd_ref *fdcache_get(struct fdcache *cache, struct fd_slot *slot);
+
+/*
+ * Puts `fd` into the slot and returns a reference to it.  Takes ownership of
+ * `fd`, also on failure, which is NULL (out of memory).  If the slot is
+ * occupied already, `fd` is closed and the occupant returned.
+ */
+struct fd_ref *fdcache_put(struct fdcache *cache, struct fd_slot *slot, int fd);
+
+/* Empties the slot; the descriptor is closed when its last user lets go. */
+void fdcache_drop(struct fdcache *cache, struct fd_slot *slot);
+
+/* A reference to a descriptor that is in no slot; takes ownership of `fd`. */
+struct fd_ref *fd_ref_new(int fd);
+struct fd_ref *fd_ref_get(struct fd_ref *ref);
+
+/* Gives a reference back; accepts NULL. */
+void fd_ref_put(struct fd_ref *ref);
+
+DEFINE_CLEANUP(struct fd_ref *, fd_ref_at, fd_ref_put)
+#define cleanup_fd_ref CLEANUP(cleanup_fd_ref_at)
+
+#endif

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The names of one directory, merged and in an order that does not depend on
+ * what else is there.
+ *
+ * An entry's cookie is made from its name alone (a 56-bit hash, and 7 bits
+ * that tell apart names whose hashes are equal), and a listing is sorted by
+ * it.  So a position in a directory stays good while other names come and go,
+ * after a daemon's restart, and needs no state for each open directory.
+ *
+ * A listing is filled by one thread, then sealed, and constant from then on:
+ * it may be shared by any number of threads, by reference.
+ */
+#ifndef CORE_LISTING_H
+#define CORE_LISTING_H
+
+#include <stdint.h>
+
+#include "base/cleanup.h"
+
+struct listing;
+
+struct listing_entry {
+	const char *name;
+	uint64_t cookie;  /* above LISTING_DOTDOT */
+	uint64_t ino;
+	uint32_t source; /* which of the merged directories it came from; its filler's */
+	unsigned char type; /* DT_ of readdir(3) */
+};
+
+/* Positions after the two entries that every directory begins with. */
+enum { LISTING_DOT = 1, LISTING_DOTDOT = 2 };
+
+/* Holds one reference. NULL when out of memory. */
+struct listing *listing_new(void);
+struct listing *listing_ref(struct listing *listing);
+/* Accepts NULL. */
+void listing_unref(struct listing *listing);
+DEFINE_CLEANUP(struct listing *, listing_at, listing_unref)
+#define cleanup_listing CLEANUP(cleanup_listing_at)
+
+/*
+ * Adds a name (copied) unless it is there or hidden.  LISTING_ADDED,
+ * LISTING_TAKEN, or -ENOMEM.
+ */
+enum { LISTING_TAKEN = 0, LISTING_ADDED = 1 };
+int listing_add(struct listing *listing, const char *name, unsigned char type, uint64_t ino,
+		uint32_t source);
+
+/* Hides a name from what is added afterwards; one that is there stays. 0 or -ENOMEM. */
+int listing_hide(struct listing *listing, const char *name);
+
+/* Whether the name has been added or hidden already. Before sealing only. */
+int listing_has(const struct listing *listing, const char *name);
+
+/* Sorts and sets the cookies. Nothing may be added afterwards. */
+void listing_seal(struct listing *listing);
+
+/* Of a sealed listing: entries, in order of cookie. */
+size_t listing_count(const struct listing *listing);
+const struct listing_entry *listing_at(const struct listing *listing, size_t i);
+
+/* The first entry whose cookie is above `cookie`: its number, or the count. */
+size_t listing_after(const struct listing *listing, uint64_t cookie);
+
+/* NULL when there is no such name. */
+const struct listing_entry *listing_find(const struct listing *listing, const char *name);
+
+/* How many entries are directories. */
+uint32_t listing_subdirs(const struct listing *listing);
+
+#endif

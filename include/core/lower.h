@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The lower tree of a union: all read-only branches seen as one tree, with
+ * whiteouts, opaque marks and redirects resolved.  What is above it (fs/) thus
+ * only ever merges two things: upper, and this.
+ *
+ * Two implementations, one interface: lower_of_dirs looks into the branch
+ * directories themselves, lower_of_chain answers from a chain index.
+ *
+ * A lower object is counted; an object keeps its lower alive no longer than
+ * lower_free.  Branches do not change while they are mounted, so an object
+ * never changes either, and all functions may be called from any thread.
+ * Results are 0 or negative errno unless said.
+ */
+#ifndef CORE_LOWER_H
+#define CORE_LOWER_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/fdcache.h"
+#include "core/listing.h"
+
+struct lower;
+
+/* The inode number of the root of every mount, which the FUSE protocol sets. */
+enum { LOWER_ROOT_INO = 1 };
+
+/*
+ * Numbers from here on are never given to lower objects: they belong to
+ * objects born in upper.
+ */
+#define LOWER_INO_END (UINT64_C(1) << 62)
+
+struct lower_obj {
+	struct lower *lower;
+	atomic_uint refs;
+	mode_t type;  /* S_IFMT part of the mode */
+	uint64_t ino; /* unique in the tree, the same at every mount of the same branches */
+};
+
+enum { LOWER_ABSENT = 0, LOWER_FOUND = 1 };
+
+/*
+ * `branches` are open directories, topmost first; they stay the caller's and
+ * must outlive the tree, as must `fds`, where descriptors of directories are kept.
+ */
+int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds,
+		  struct lower **ret);
+
+/*
+ * As lower_of_dirs, answering from the chain index `name` in `dirfd`.
+ * LOWER_STALE: the index is damaged, of another format version, or of another
+ * chain than `chain_id` (if not NULL) or another number of branches.
+ */
+enum { LOWER_STALE = 1 };
+int lower_of_chain(const int branches[], size_t n_branches, int dirfd, const char *name,
+		   const char *chain_id, struct lower **ret);
+
+/* Accepts NULL. No object may be left. */
+void lower_free(struct lower *lower);
+
+/* The root directory, with a reference. */
+struct lower_obj *lower_root(struct lower *lower);
+struct lower_obj *lower_ref(struct lower_obj *obj);
+/* Accepts NULL. */
+void lower_unref(struct lower_obj *obj);
+DEFINE_CLEANUP(struct lower_obj *, lower_obj_at, lower_unref)
+#define cleanup_lower_obj CLEANUP(cleanup_lower_obj_at)
+
+/*
+ * LOWER_FOUND: *ret is a reference, and *st (if not NULL) as lower_stat gives it.
+ * LOWER_ABSENT: no such name, or it is hidden, or `dir` is no directory.
+ */
+int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret,
+		 struct stat *st);
+
+/*
+ * The directory that a redirect of upper means: `path` from the branches'
+ * roots, of any number of components.  LOWER_FOUND, LOWER_ABSENT.
+ */
+int lower_walk(struct lower *lower, const char *path, struct lower_obj **ret);
+
+/* The branch that the object's attributes and content come from. */
+unsigned int lower_branch(struct lower_obj *obj);
+
+/*
+ * Where it is in that branch: a path from the branch's root, allocated,
+ * beginning with a slash.  For a directory, what lower_walk finds it by.
+ */
+int lower_path(struct lower_obj *obj, char **ret);
+
+/* The sealed listing of `dir`, with a reference. Entry numbers are final. */
+int lower_list(struct lower_obj *dir, struct listing **ret);
+
+/*
+ * Attributes in the merged view: st_ino is the object's, st_nlink of a
+ * directory counts the merged subdirectories, of anything else the names of it
+ * that are visible.  st_dev means nothing.
+ */
+int lower_stat(struct lower_obj *obj, struct stat *ret);
+
+int lower_readlink(struct lower_obj *obj, char **ret);
+
+/* As xattr_get and xattr_list; marks of union filesystems are not shown. */
+ssize_t lower_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size);
+ssize_t lower_xattr_list(struct lower_obj *obj, char **ret);
+
+/* A descriptor of the object itself, in its topmost branch: O_PATH, or O_RDONLY of a file. */
+int lower_open(struct lower_obj *obj, int flags);
+
+/*
+ * Calls `each` with every visible name of a non-directory, as a path from the
+ * root without a leading slash, until it answers other than 0: then that is
+ * the result, else 0.
+ */
+int lower_names(struct lower_obj *obj, int (*each)(void *context, const char *path),
+		void *context);
+
+#endif

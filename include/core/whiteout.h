@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Marks that hide lower names, in every format found in the wild.
+ *
+ * Whiteouts (hide one name of lower branches):
+ *   a character device 0:0                         kernel overlayfs, fuse-overlayfs
+ *   a file `.wh.NAME`                              AUFS, OCI layers, containers/storage
+ *   an empty file with an overlay.whiteout xattr   kernel overlayfs (6.7), in a
+ *                                                  directory whose opaque mark is `x`
+ * Opaque directories (hide all lower names):
+ *   trusted.overlay.opaque, user.overlay.opaque or user.fuseoverlayfs.opaque = `y`
+ *   a file `.wh..wh..opq` in the directory
+ * Redirects (the lower directory has another path):
+ *   trusted.overlay.redirect or user.overlay.redirect
+ *   (Linux Documentation/filesystems/overlayfs.rst)
+ *
+ * A name that stands beside its own `.wh.` mark in one branch is visible, and
+ * a directory so marked is opaque: the OCI image spec lets a whiteout speak of
+ * lower layers only.  All results are 0 or negative errno unless said.
+ */
+#ifndef CORE_WHITEOUT_H
+#define CORE_WHITEOUT_H
+
+#include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#define WHITEOUT_PREFIX ".wh."
+#define WHITEOUT_OPAQUE_FILE ".wh..wh..opq"
+
+enum whiteout_format {
+	WHITEOUT_DEVICE, /* character device 0:0 */
+	WHITEOUT_FILE,	 /* .wh.NAME */
+};
+
+/* How marks are written in one upper or one store; constant once probed. */
+struct whiteout_style {
+	enum whiteout_format format;
+	const char *xattr_prefix; /* "trusted.overlay." or "user.overlay."; NULL: no xattrs */
+};
+
+/*
+ * Finds out by trying, in the scratch directory `dirfd`, what marks can be
+ * written there.  -EOPNOTSUPP: none at all.
+ */
+int whiteout_probe(int dirfd, struct whiteout_style *ret);
+
+/* Whether `st` is a whiteout of the device format. */
+bool whiteout_is_device(const struct stat *st);
+
+/* Whether the empty file `fd` carries a whiteout xattr. */
+bool whiteout_is_xattr(int fd);
+
+/* The name that `.wh.NAME` hides, or NULL if `name` is no such mark. */
+const char *whiteout_hidden_name(const char *name);
+
+/* Whether `name` is a mark and may not be shown: `.wh.NAME` and `.wh..wh..*`. */
+bool whiteout_is_mark_name(const char *name);
+
+/* Writes a whiteout for `name` in `dirfd`, replacing nothing: -EEXIST if something is there. */
+int whiteout_create(const struct whiteout_style *style, int dirfd, const char *name);
+
+/* Whether `.wh.NAME` is there: 1 or 0, or negative errno (-ENAMETOOLONG counts as no). */
+int whiteout_has_file(int dirfd, const char *name);
+
+/* Removes `.wh.NAME`; 0 also when there is none. */
+int whiteout_remove_file(int dirfd, const char *name);
+
+enum opaque {
+	OPAQUE_NO = 0,
+	OPAQUE_YES = 1,
+	OPAQUE_XATTR_WHITEOUTS = 2, /* `x`: look for xattr whiteouts; not opaque */
+};
+
+/* What a directory says of itself; `fd` may be O_PATH. Negative errno on failure. */
+int opaque_get(int fd);
+int opaque_set(const struct whiteout_style *style, int fd);
+
+/*
+ * The redirect of a directory, allocated: "/a/b" from the branch's root, or a
+ * single name beside the directory.  1, or 0 when it has none, or negative errno.
+ */
+int redirect_get(int fd, char **ret);
+
+/* -EOPNOTSUPP where no xattr can be written. */
+int redirect_set(const struct whiteout_style *style, int fd, const char *path);
+
+/* Whether an xattr belongs to a union filesystem and is not the user's to see or set. */
+bool whiteout_is_private_xattr(const char *name);
+
+#endif

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What an image archive says it holds: manifest.json of `docker save`, or the
+ * index and manifests of the OCI image spec, brought to one form.
+ */
+#ifndef IMAGE_MANIFEST_H
+#define IMAGE_MANIFEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "image/bundle.h"
+#include "image/digest.h"
+#include "image/error.h"
+
+/* A layer as the archive has it. */
+struct manifest_layer {
+	char *member; /* its name in the bundle */
+	bool has_digest;
+	struct digest digest; /* of the blob as stored */
+	struct digest diff_id;
+};
+
+struct manifest {
+	char *text; /* as pulled; NULL: there is none */
+	size_t text_size;
+	struct digest digest; /* of the text */
+
+	char *config; /* as pulled */
+	size_t config_size;
+	struct digest image_id; /* of the config */
+	char *architecture, *os, *created; /* NULL: not said */
+
+	char **tags; /* as written in the archive, unchecked */
+	size_t n_tags;
+
+	struct manifest_layer *layers; /* lowest first */
+	size_t n_layers;
+};
+
+struct manifest_list {
+	struct manifest *items;
+	size_t n_items;
+};
+
+/*
+ * Reads what describes the images in `bundle`, checking the digest of each
+ * document.  Where an index offers one image for several platforms,
+ * `architecture` (a Go name) with os linux is chosen.  Every string of the
+ * result is the caller's, to be given back by manifest_list_done.
+ */
+int manifest_list_read(struct bundle *bundle, const char *architecture, struct error *error,
+		       struct manifest_list *ret);
+void manifest_list_done(struct manifest_list *list);
+
+/* The Go name of the machine's architecture. */
+const char *manifest_architecture(void);
+
+#endif

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "image/container.h"
+#include "mount_point.h"
+
+/* Unmounts what is at `path`, if anything is. */
+static int unmount(const char *path)
+{
+	char *const argv[] = { "fusermount3", "-u", "--", (char *)path, NULL };
+
+	if (umount2(path, UMOUNT_NOFOLLOW) == 0)
+		return 0;
+	if (errno == EINVAL || errno == ENOENT) /* not mounted: a machine that was restarted */
+		return 0;
+	if (errno != EPERM)
+		return -errno;
+	if (!mount_point_is_mounted(path))
+		return 0;
+	return process_run(argv) == 0 ? 0 : mount_point_is_mounted(path) ? -EBUSY : 0;
+}
+
+/* Finds the container by name, id, or where it is mounted. */
+static int find(struct store *store, const char *key, struct container *ret)
+{
+	cleanup_free char *path = mount_point_resolve(key);
+	struct index_txn txn;
+	struct error error;
+	int r;
+
+	if (store_begin(store, false, &error, &txn) < 0)
+		return cmd_fail(&cmd_umount, "%s", error.text), -EIO;
+	r = container_find(&txn, key, ret);
+	if (r == CONTAINER_ABSENT && path)
+		r = container_find(&txn, path, ret);
+	index_abort(&txn);
+	if (r == CONTAINER_FOUND)
+		return 0;
+	cmd_fail(&cmd_umount, "%s: %s", key,
+		 r == CONTAINER_ABSENT ? "no container is mounted there or called so"
+		 : r == -ENOTUNIQ      ? "more than one container is called so"
+				       : strerror(-r));
+	return -ENOENT;
+}
+
+static int umount_container(const char *key, bool keep)
+{
+	cleanup_store struct store *store = NULL;
+	struct container container;
+	struct error error;
+	int r;
+
+	if (cmd_open_store(&cmd_umount, &store) < 0 || find(store, key, &container) < 0)
+		return CMD_FAILED;
+	r = container.mount_point ? unmount(container.mount_point) : 0;
+	if (r < 0) {
+		cmd_fail(&cmd_umount, "%s: %s", container.mount_point,
+			 r == -EBUSY ? "busy: a process still uses it" : strerror(-r));
+	} else {
+		r = keep && !container.read_only
+			    ? container_set_mount_point(store, container.id, NULL, &error)
+			    : container_remove(store, container.id, &error);
+		if (r < 0)
+			cmd_fail(&cmd_umount, "%s", error.text);
+	}
+	container_done(&container);
+	return r < 0 ? CMD_FAILED : CMD_OK;
+}
+
+static int run(int argc, char *argv[])
+{
+	static const struct option options[] = { { "keep", no_argument, NULL, 'k' }, { 0 } };
+	bool keep = false;
+	int c, exit_code;
+
+	while ((c = cmd_option(&cmd_umount, argc, argv, options, &exit_code)) != -1) {
+		if (c == CMD_STOP)
+			return exit_code;
+		keep = true;
+	}
+	if (!cmd_check_operands(&cmd_umount, argc, 1, 1))
+		return CMD_USAGE;
+	return umount_container(argv[optind], keep);
+}
+
+const struct cmd cmd_umount = {
+	.name = "umount",
+	.args = "[--keep] DIR|CONTAINER",
+	.summary = "unmount a container, and remove what was written in it",
+	.help = "Unmounts the container that is mounted on DIR or has that name or id, and removes\n"
+		"its writable layer.  If it is in use it stays as it is.\n\n"
+		"  --keep  keep the writable layer; cairn mount --name NAME takes it up again",
+	.run = run,
+};

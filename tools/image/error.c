@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "image/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Appends `text` at `at`, made printable, as far as there is room; the new end. */
+static size_t append(struct error *error, size_t at, const char *text)
+{
+	static const char hex[] = "0123456789abcdef";
+
+	for (; *text && at + 5 < sizeof(error->text); text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c >= 0x20 && c != 0x7f) {
+			error->text[at++] = (char)c;
+			continue;
+		}
+		error->text[at++] = '\\';
+		error->text[at++] = 'x';
+		error->text[at++] = hex[c >> 4];
+		error->text[at++] = hex[c & 15];
+	}
+	error->text[at] = '\0';
+	return at;
+}
+
+int error_set(struct error *error, int r, const char *format, ...)
+{
+	char text[sizeof(error->text)];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	append(error, 0, text);
+	return r;
+}
+
+int error_errno(struct error *error, int r, const char *format, ...)
+{
+	char text[sizeof(error->text)];
+	va_list args;
+	size_t at;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	at = append(error, 0, text);
+	at = append(error, at, ": ");
+	append(error, at, strerror(-r));
+	return r;
+}
+
+int error_within(struct error *error, int r, const char *format, ...)
+{
+	char text[sizeof(error->text)], inner[sizeof(error->text)];
+	va_list args;
+	size_t at;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	memcpy(inner, error->text, sizeof(inner));
+	at = append(error, 0, text);
+	at = append(error, at, ": ");
+	append(error, at, inner);
+	return r;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Records of the store: JSON objects in LMDB. */
+#ifndef IMAGE_RECORD_H
+#define IMAGE_RECORD_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/cleanup.h"
+#include "image/store.h"
+
+DEFINE_CLEANUP(json_t *, json, json_decref)
+#define cleanup_json CLEANUP(cleanup_json)
+
+/* Defines cleanup_NAME(T *) for an embedded object that done_function empties. */
+#define DEFINE_CLEANUP_DONE(type, name, done_function)                                   \
+	static inline void cleanup_##name(type *p)                                       \
+	{                                                                                \
+		done_function(p);                                                        \
+	}
+
+/* False: absent, or no digest. */
+bool record_digest(const json_t *json, const char *key, struct digest *ret);
+
+/* Allocated, or left alone when the member is absent. 0 or -ENOMEM. */
+int record_string(const json_t *json, const char *key, char **ret);
+
+/* The digest that a key or a value is. */
+bool record_key(struct index_value key, struct digest *ret);
+
+/* Writes `json` (NULL: out of memory) under `key`. 0 or -ENOMEM. */
+int record_put(struct index_txn *txn, enum store_table table, const char *key, json_t *json);
+
+#endif

@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "image/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "store_sweep.h"
+
+static const char format_key[] = "format";
+static const char format_version[] = "1";
+
+void store_free(struct store *store)
+{
+	if (!store)
+		return;
+	index_close(store->index);
+	for (size_t i = 0; i < 6; i++) {
+		int fds[] = { store->root,  store->layers,     store->chains,
+			      store->blobs, store->containers, store->tmp };
+
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	free(store->path);
+	free(store);
+}
+DEFINE_CLEANUP(struct store *, store, store_free)
+
+/* mkdir -p, for a path that the user gave and that is followed as any other. */
+static int make_path(char *path)
+{
+	for (char *slash = path + 1;; slash++) {
+		char kept;
+
+		slash += strcspn(slash, "/");
+		kept = *slash;
+		*slash = '\0';
+		if (mkdir(path, kept ? 0755 : 0700) < 0 && errno != EEXIST)
+			return -errno;
+		*slash = kept;
+		if (!kept)
+			return 0;
+	}
+}
+
+static int open_directory(int dirfd, const char *name, int *ret)
+{
+	int fd;
+
+	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	fd = fd_open_beneath(dirfd, name, O_RDONLY | O_DIRECTORY);
+	if (fd < 0)
+		return fd;
+	*ret = fd;
+	return 0;
+}
+
+static int open_directories(struct store *store)
+{
+	cleanup_fd int blobs = -1;
+	int r;
+
+	store->root = open(store->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (store->root < 0)
+		return -errno;
+	r = open_directory(store->root, "layers", &store->layers);
+	if (r == 0)
+		r = open_directory(store->root, "chains", &store->chains);
+	if (r == 0)
+		r = open_directory(store->root, "containers", &store->containers);
+	if (r == 0)
+		r = open_directory(store->root, "tmp", &store->tmp);
+	if (r == 0)
+		r = open_directory(store->root, "blobs", &blobs);
+	return r < 0 ? r : open_directory(blobs, "sha256", &store->blobs);
+}
+
+/* Writes the format into a new store, or refuses another one. */
+static int check_format(struct store *store, struct error *error)
+{
+	struct index_txn txn;
+	struct index_value value;
+	int r = store_begin(store, true, error, &txn);
+
+	if (r < 0)
+		return r;
+	r = index_get(&txn, STORE_META, format_key, strlen(format_key), &value);
+	if (r == INDEX_ABSENT) {
+		index_put(&txn, STORE_META, format_key, strlen(format_key), format_version,
+			  strlen(format_version));
+		return store_commit(&txn, error);
+	}
+	if (r == INDEX_FOUND && (value.size != strlen(format_version) ||
+				 memcmp(value.data, format_version, value.size) != 0))
+		r = error_set(error, -EPROTONOSUPPORT, "store %s: its format is %.*s, not %s",
+			      store->path, (int)value.size, (const char *)value.data,
+			      format_version);
+	else if (r < 0)
+		r = error_errno(error, r, "store %s", store->path);
+	index_abort(&txn);
+	return r < 0 ? r : 0;
+}
+
+static int open_index(struct store *store, struct error *error)
+{
+	static const char *const tables[] = { "meta", "images", "tags", "layers", "containers",
+					      NULL };
+	int r = index_open(store->root, "store.mdb", INDEX_WRITE, tables, &store->index);
+
+	if (r == INDEX_DAMAGED)
+		return error_set(error, -EUCLEAN, "store %s: store.mdb is damaged", store->path);
+	if (r < 0)
+		return error_errno(error, r, "store %s: store.mdb", store->path);
+	return check_format(store, error);
+}
+
+int store_open(const char *path, struct error *error, struct store **ret)
+{
+	CLEANUP(cleanup_store) struct store *store = calloc(1, sizeof(*store));
+	int r;
+
+	if (!store)
+		return error_errno(error, -ENOMEM, "store %s", path);
+	store->root = store->layers = store->chains = store->blobs = -1;
+	store->containers = store->tmp = -1;
+	store->path = strdup(path);
+	r = store->path ? make_path(store->path) : -ENOMEM;
+	if (r == 0)
+		r = open_directories(store);
+	if (r < 0)
+		return error_errno(error, r, "store %s", path);
+	r = open_index(store, error);
+	if (r == 0)
+		r = store_sweep(store, error);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(store);
+	return 0;
+}
+
+int store_begin(struct store *store, bool write, struct error *error, struct index_txn *ret)
+{
+	int r = index_begin(store->index, write, ret);
+
+	return r < 0 ? error_errno(error, r, "store %s: store.mdb", store->path) : 0;
+}
+
+int store_commit(struct index_txn *txn, struct error *error)
+{
+	int r = index_commit(txn);
+
+	return r < 0 ? error_errno(error, r, "store.mdb cannot be written") : 0;
+}
+
+int store_open_layer(struct store *store, const struct digest *id)
+{
+	cleanup_fd int fd = fd_open(store->layers, id->hex, O_PATH | O_DIRECTORY, 0);
+
+	return fd < 0 ? fd : fd_open(fd, "diff", O_RDONLY | O_DIRECTORY, 0);
+}
+
+int store_has_layer(struct index_txn *txn, const struct digest *id, uint64_t *ret_size)
+{
+	struct index_value value;
+	char text[24];
+	int r = index_get(txn, STORE_LAYERS, id->hex, strlen(id->hex), &value);
+
+	if (r != INDEX_FOUND)
+		return r;
+	if (value.size >= sizeof(text))
+		return -EUCLEAN;
+	memcpy(text, value.data, value.size);
+	text[value.size] = '\0';
+	*ret_size = strtoull(text, NULL, 10);
+	return 1;
+}
+
+void store_put_layer(struct index_txn *txn, const struct digest *id, uint64_t size)
+{
+	char text[24];
+	int n = snprintf(text, sizeof(text), "%" PRIu64, size);
+
+	index_put(txn, STORE_LAYERS, id->hex, strlen(id->hex), text, (size_t)n);
+}

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* cairn: chooses the command. */
+#include <errno.h>
+#include <locale.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd.h"
+
+#ifndef PACKAGE_VERSION
+#define PACKAGE_VERSION "unknown"
+#endif
+
+static const struct cmd *const commands[] = {
+	&cmd_import, &cmd_images, &cmd_mount, &cmd_umount, &cmd_containers, &cmd_rm,
+};
+enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
+
+static const char *arg_root;
+
+void cmd_set_root(const char *path)
+{
+	arg_root = path;
+}
+
+static void print_usage(FILE *out)
+{
+	fprintf(out, "Usage: cairn [--root DIR] COMMAND [ARGUMENT...]\n"
+		     "Keeps container images unpacked in a store, and mounts them.\n\n"
+		     "Commands:\n");
+	for (size_t i = 0; i < N_COMMANDS; i++)
+		fprintf(out, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
+	fprintf(out, "\nOptions:\n"
+		     "  --root DIR  use the store in DIR (or set CAIRN_ROOT)\n"
+		     "  --help      print this, or with a command what it does\n"
+		     "  --version   print the version\n");
+}
+
+static void print_help(const struct cmd *cmd)
+{
+	printf("Usage: cairn %s %s\n%s\n", cmd->name, cmd->args, cmd->help);
+}
+
+int cmd_fail(const struct cmd *cmd, const char *format, ...)
+{
+	va_list args;
+
+	fprintf(stderr, "cairn %s: ", cmd->name);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	return CMD_FAILED;
+}
+
+int cmd_option(const struct cmd *cmd, int argc, char *argv[], const struct option options[],
+	       int *ret_exit)
+{
+	static const struct option common[] = {
+		{ "root", required_argument, NULL, 'R' },
+		{ "help", no_argument, NULL, 'h' },
+	};
+	struct option all[16];
+	size_t n = 0;
+	int c;
+
+	for (; options[n].name; n++)
+		all[n] = options[n];
+	all[n++] = common[0];
+	all[n++] = common[1];
+	all[n] = (struct option){ 0 };
+	opterr = 0;
+	c = getopt_long(argc, argv, ":", all, NULL);
+	if (c == 'R') {
+		cmd_set_root(optarg);
+		return cmd_option(cmd, argc, argv, options, ret_exit);
+	}
+	if (c == 'h') {
+		print_help(cmd);
+		*ret_exit = CMD_OK;
+		return CMD_STOP;
+	}
+	if (c == '?' || c == ':') {
+		cmd_fail(cmd, c == ':' ? "%s needs a value" : "unknown option %s; see --help",
+			 argv[optind - 1]);
+		*ret_exit = CMD_USAGE;
+		return CMD_STOP;
+	}
+	return c;
+}
+
+bool cmd_check_operands(const struct cmd *cmd, int argc, int min, int max)
+{
+	int n = argc - optind;
+
+	if (n >= min && (n <= max || max < 0))
+		return true;
+	cmd_fail(cmd, "too %s arguments: cairn %s %s", n < min ? "few" : "many", cmd->name,
+		 cmd->args);
+	return false;
+}
+
+/* Allocated, or NULL. */
+static char *default_root(void)
+{
+	const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
+	char *path = NULL;
+	int n;
+
+	if (arg_root)
+		return strdup(arg_root);
+	if (getenv("CAIRN_ROOT") && *getenv("CAIRN_ROOT"))
+		return strdup(getenv("CAIRN_ROOT"));
+	if (geteuid() == 0)
+		return strdup("/var/lib/cairn");
+	if (data && *data == '/')
+		n = asprintf(&path, "%s/cairn", data);
+	else
+		n = asprintf(&path, "%s/.local/share/cairn", home ? home : "");
+	return n < 0 ? NULL : path;
+}
+
+static char *absolute(const char *path)
+{
+	cleanup_free char *here = *path == '/' ? NULL : getcwd(NULL, 0);
+	char *whole;
+
+	if (*path == '/')
+		return strdup(path);
+	return !here || asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
+}
+
+int cmd_open_store(const struct cmd *cmd, struct store **ret)
+{
+	cleanup_free char *root = default_root();
+	cleanup_free char *path = root ? absolute(root) : NULL;
+	struct error error;
+
+	if (!path || !*root)
+		return cmd_fail(cmd, "the store has no path"), -EINVAL;
+	if (store_open(path, &error, ret) < 0)
+		return cmd_fail(cmd, "%s", error.text), -EIO;
+	return 0;
+}
+
+const char *cmd_size(char text[16], unsigned long long size)
+{
+	static const char units[] = "kMGTPE";
+	double value = (double)size;
+	int unit = -1;
+
+	while (value >= 999.95 && unit < 5) {
+		value /= 1000;
+		unit++;
+	}
+	if (unit < 0)
+		snprintf(text, 16, "%llu B", size);
+	else
+		snprintf(text, 16, "%.1f %cB", value, units[unit]);
+	return text;
+}
+
+static int run(int argc, char *argv[])
+{
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strcmp(argv[0], commands[i]->name) == 0)
+			return commands[i]->run(argc, argv);
+	}
+	fprintf(stderr, "cairn: unknown command %s; see cairn --help\n", argv[0]);
+	return CMD_USAGE;
+}
+
+/* The options before the command: the number of arguments they take, or -1 to stop. */
+static int global_options(int argc, char *argv[], int *ret_exit)
+{
+	static const struct option options[] = {
+		{ "root", required_argument, NULL, 'R' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
+		{ 0 },
+	};
+	int c;
+
+	opterr = 0;
+	*ret_exit = CMD_OK;
+	while ((c = getopt_long(argc, argv, "+:", options, NULL)) != -1) {
+		switch (c) {
+		case 'R':
+			cmd_set_root(optarg);
+			break;
+		case 'h':
+			print_usage(stdout);
+			return -1;
+		case 'V':
+			printf("cairn: version %s\n", PACKAGE_VERSION);
+			return -1;
+		default:
+			fprintf(stderr,
+				c == ':' ? "cairn: %s needs a value\n"
+					 : "cairn: unknown option %s; see cairn --help\n",
+				argv[optind - 1]);
+			*ret_exit = CMD_USAGE;
+			return -1;
+		}
+	}
+	return optind;
+}
+
+int main(int argc, char *argv[])
+{
+	int exit_code, n;
+
+	setlocale(LC_CTYPE, "C.UTF-8");
+	n = global_options(argc, argv, &exit_code);
+	if (n > 0 && n == argc) {
+		print_usage(stderr);
+		return CMD_USAGE;
+	}
+	if (n > 0) {
+		optind = 0; /* getopt starts anew, with the command in argv[0] */
+		exit_code = run(argc - n, argv + n);
+	}
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		fprintf(stderr, "cairn: cannot write the output: %s\n", strerror(errno));
+		return CMD_FAILED;
+	}
+	return exit_code;
+}
