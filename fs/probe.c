@@ -20,14 +20,15 @@ static int make_files(int scratch)
 	return fd_a < 0 ? fd_a : fd_b < 0 ? fd_b : 0;
 }
 
+/* Of overlayfs' own prefix, so that it hides the mark where it reads what we wrote. */
 static const char *origin_xattr(int scratch)
 {
 	cleanup_fd int fd = fd_open(scratch, a, O_PATH, 0);
 
-	if (fd >= 0 && xattr_set(fd, "trusted.cairn.origin", "", 0, 0) == 0)
-		return "trusted.cairn.origin";
-	if (fd >= 0 && xattr_set(fd, "user.cairn.origin", "", 0, 0) == 0)
-		return "user.cairn.origin";
+	if (fd >= 0 && xattr_set(fd, "trusted.overlay.cairn", "", 0, 0) == 0)
+		return "trusted.overlay.cairn";
+	if (fd >= 0 && xattr_set(fd, "user.overlay.cairn", "", 0, 0) == 0)
+		return "user.overlay.cairn";
 	return NULL;
 }
 

@@ -60,46 +60,56 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Whether `fd` lies below the directory `above`, at any depth. */
-static bool is_below(int fd, const struct stat *above)
+static bool is_lower(const struct layer *layer)
 {
-	cleanup_fd int at = openat(fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat last, st;
+	return strcmp(layer->option, "lowerdir") == 0;
+}
 
-	if (fstat(fd, &last) < 0)
-		return false;
-	while (at >= 0 && fstat(at, &st) == 0 && !is_same(&st, &last)) {
-		int up;
+/* The layer other than `self` whose directory `st` is, or NULL. */
+static const struct layer *find_layer(const struct layer layers[], size_t n, size_t self,
+				      const struct stat *st)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (i != self && is_same(&layers[i].st, st))
+			return &layers[i];
+	}
+	return NULL;
+}
 
-		if (is_same(&st, above))
-			return true;
+/* The layer that a layer lies in, at any depth, or is; a branch given twice is harmless. */
+static const struct layer *find_overlap(const struct layer layers[], size_t n, size_t self)
+{
+	const struct layer *found = find_layer(layers, n, self, &layers[self].st);
+	struct stat last = layers[self].st, st;
+	int at = openat(layers[self].fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (found && is_lower(found) && is_lower(&layers[self]))
+		found = NULL;
+	while (!found && at >= 0 && fstat(at, &st) == 0 && !is_same(&st, &last)) {
+		int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		found = find_layer(layers, n, self, &st);
 		last = st;
-		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 		close(at);
 		at = up;
 	}
-	return false;
+	if (at >= 0)
+		close(at);
+	return found;
 }
 
 /*
  * Overlapping branches would show one object at two places, and a writable
- * one would change a read-only one.  A branch given twice is harmless.
+ * one would change a read-only one.
  */
-static int check_overlap(struct layer layers[], size_t n, char **error)
+static int check_overlap(const struct layer layers[], size_t n, char **error)
 {
 	for (size_t i = 0; i < n; i++) {
-		for (size_t j = 0; j < n; j++) {
-			bool both_lower = strcmp(layers[i].option, "lowerdir") == 0 &&
-					  strcmp(layers[j].option, "lowerdir") == 0;
+		const struct layer *other = find_overlap(layers, n, i);
 
-			if (i == j)
-				continue;
-			if ((is_same(&layers[i].st, &layers[j].st) && !both_lower) ||
-			    is_below(layers[i].fd, &layers[j].st))
-				return fail(error, -ELOOP, "%s %s overlaps %s %s",
-					    layers[i].option, layers[i].path, layers[j].option,
-					    layers[j].path);
-		}
+		if (other)
+			return fail(error, -ELOOP, "%s %s overlaps %s %s", layers[i].option,
+				    layers[i].path, other->option, other->path);
 	}
 	return 0;
 }

@@ -95,10 +95,13 @@ expect_stderr() {
 	printf '%s\n' "$1" >>"$lib_log/expected"
 }
 
-# background COMMAND...: runs it in the background, to be ended with the test; its process id is in $!.
+# background PROGRAM [ARGUMENT...]: runs it in the background, to be ended with the test; its process id is in $!. Returns
+# once a signal would end it: one sent while this shell forks can get lost.
 background() {
-	"$@" &
-	echo "$!" >>"$lib_log/background"
+	touch "$lib_log/background"
+	# shellcheck disable=SC2016 # the other shell's
+	sh -c 'echo $$ >>"$0"; exec "$@"' "$lib_log/background" "$@" &
+	wait_for grep -qx "$!" "$lib_log/background"
 }
 
 # wait_for COMMAND...: tries it until it succeeds, for 10 seconds.

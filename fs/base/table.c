@@ -83,6 +83,8 @@ int table_add(struct table *table, struct table_link *link, uint64_t hash)
 	bucket = bucket_of(table, hash);
 	*link = (struct table_link){ .next = *bucket, .hash = hash };
 	*bucket = link;
+	if ((hash & (table->n_buckets - 1)) < table->first)
+		table->first = hash & (table->n_buckets - 1);
 	table->count++;
 	return 0;
 }
@@ -99,13 +101,13 @@ void table_remove(struct table *table, struct table_link *link)
 
 struct table_link *table_pop(struct table *table)
 {
-	for (size_t i = 0; i < table->n_buckets; i++) {
-		struct table_link *link = table->buckets[i];
+	struct table_link *link;
 
-		if (link) {
-			table_remove(table, link);
-			return link;
-		}
-	}
-	return NULL;
+	while (table->first < table->n_buckets && !table->buckets[table->first])
+		table->first++;
+	if (table->first == table->n_buckets)
+		return NULL;
+	link = table->buckets[table->first];
+	table_remove(table, link);
+	return link;
 }

@@ -25,7 +25,9 @@ static const char *const redirect_xattrs[] = {
 };
 
 static const char *const private_prefixes[] = {
-	"trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.", "trusted.cairn.", "user.cairn.",
+	"trusted.overlay.",
+	"user.overlay.",
+	"user.fuseoverlayfs.",
 };
 
 bool whiteout_is_private_xattr(const char *name)

@@ -19,6 +19,7 @@ struct table {
 	struct table_link **buckets;
 	size_t n_buckets; /* a power of two, or 0 */
 	size_t count;
+	size_t first; /* no bucket before this one holds anything */
 };
 
 /* Zeroed memory is an empty table. The buckets go; the objects are the caller's. */
@@ -32,7 +33,7 @@ struct table_link *table_next(const struct table_link *link);
 int table_add(struct table *table, struct table_link *link, uint64_t hash);
 void table_remove(struct table *table, struct table_link *link);
 
-/* Takes out some object, or returns NULL when the table is empty. */
+/* Takes out some object, or returns NULL when the table is empty. Emptying it is linear. */
 struct table_link *table_pop(struct table *table);
 
 /* Spreads numbers that are close together. */

@@ -19,7 +19,7 @@
 #include <string.h>
 
 static unsigned long long uid, gid;
-static char records[8192];
+static char records[65536];
 static size_t records_size;
 
 /* Octal, or base 256 where that is too small. */

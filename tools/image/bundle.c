@@ -116,6 +116,11 @@ static int scan_entry(struct bundle *bundle, struct archive *archive,
 	}
 	if (r < 0)
 		return r == -ENOMEM ? r : 0;
+	if (hard && strcmp(member.link, member.name) == 0) { /* tar's word for a file given twice */
+		free(member.name);
+		free(member.link);
+		return 0;
+	}
 	member.size = hard || soft ? 0 : (uint64_t)archive_entry_size(entry);
 	return add_member(bundle, &member);
 }
@@ -152,7 +157,8 @@ static int scan(struct bundle *bundle, struct archive *archive, off_t end, struc
 		if (r < ARCHIVE_WARN)
 			return error_set(error, -EBADMSG, "'%s': %s", shown(entry),
 					 archive_error_string(archive) ?: "cannot be read");
-		if (bundle->n_members >= MAX_MEMBERS)
+		/* What a sparse member holds is not a run of bytes. */
+		if (bundle->n_members >= MAX_MEMBERS || archive_entry_sparse_count(entry) > 0)
 			return BUNDLE_NOT_PLAIN;
 		if (archive_entry_size(entry) > end - archive_filter_bytes(archive, 0))
 			return error_set(error, -EBADMSG, "'%s': the archive ends before it does",

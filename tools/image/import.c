@@ -108,8 +108,11 @@ static int has_layer(struct import *import, const struct digest *branch)
 /* Takes "new" for the layer of a root filesystem. */
 static int take_root(struct import *import, const struct unpacked *root)
 {
-	int r = describe_root(import, root);
+	int r;
 
+	if (root->summary.n_entries == 0)
+		return error_set(import->error, -EBADMSG, "no archive: there is nothing in it");
+	r = describe_root(import, root);
 	if (r == 0)
 		r = has_layer(import, &root->diff_id);
 	if (r < 0)

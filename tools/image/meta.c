@@ -23,8 +23,13 @@
 static const char access_acl[] = "system.posix_acl_access";
 static const char default_acl[] = "system.posix_acl_default";
 
+/* libarchive puts "-1.25" into seconds -1 and nanoseconds +250000000 (as of 3.7). */
 static struct timespec time_of(time_t seconds, long nanoseconds)
 {
+	if (seconds < 0 && nanoseconds > 0) {
+		seconds--;
+		nanoseconds = 1000000000 - nanoseconds;
+	}
 	return (struct timespec){ .tv_sec = seconds, .tv_nsec = nanoseconds };
 }
 

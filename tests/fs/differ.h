@@ -1,0 +1,278 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * differ: the oracle.  From a seed it makes a stack of branches and a program
+ * of file operations, runs the program on a mount of that stack and on a plain
+ * directory that holds the merged tree, and compares every answer and the trees.
+ *
+ *   differ_stack.c     branches as data; the merge model; onto the disk
+ *   differ_op.c        operations as data; as text and back
+ *   differ_generate.c  stack and program from a seed
+ *   differ_perform.c   carries one operation out, and puts the answer in words
+ *   differ_tree.c      reads whole trees and compares them
+ *   differ_mount.c     mounts and unmounts; kernel overlayfs
+ *   differ_run.c       one program: workers, comparison, remounts
+ *   differ_shrink.c    the shortest program that still fails
+ *   differ_accept.c    the differences that are documented
+ *   differ.c           options and the loop over seeds
+ *
+ * Nothing here knows how cairnfs works: the model is of plain directories.
+ */
+#ifndef DIFFER_H
+#define DIFFER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+#define MAX_BRANCHES 16
+#define MAX_THREADS 16
+#define MAX_SLOTS 16
+
+/* ---- text and random numbers (differ_op.c) ---- */
+
+struct text {
+	char *s;
+	size_t len, size;
+};
+
+void text_add(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* One word: bytes that could end it, and %, become %XX. */
+void text_add_word(struct text *text, const char *word);
+void text_clear(struct text *text);
+void text_done(struct text *text);
+#define cleanup_text __attribute__((cleanup(text_done)))
+
+/* These never return NULL: the program ends when memory does. */
+char *xstrdup(const char *s);
+char *xformat(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void *xrealloc(void *p, size_t count, size_t size);
+
+struct rng {
+	uint64_t state;
+};
+uint64_t rng_next(struct rng *rng);
+/* 0 to n - 1 */
+uint64_t rng_below(struct rng *rng, uint64_t n);
+bool rng_percent(struct rng *rng, unsigned int percent);
+
+/* `len` bytes of the endless file number `seed` from `offset` on. */
+void data_fill(void *buf, size_t len, uint64_t seed, uint64_t offset);
+
+/* ---- the stack ---- */
+
+enum entry_type {
+	ENTRY_DIR,
+	ENTRY_FILE,
+	ENTRY_SYMLINK,
+	ENTRY_FIFO,
+	ENTRY_SOCKET,
+	ENTRY_CHAR,
+	ENTRY_BLOCK,
+	ENTRY_WHITEOUT,
+};
+
+enum mark {
+	MARK_NONE,
+	WHITEOUT_CHAR,	 /* character device 0:0 */
+	WHITEOUT_WH,	 /* .wh.NAME */
+	WHITEOUT_ATTR,	 /* empty file with trusted.overlay.whiteout, parent marked x */
+	OPAQUE_TRUSTED,	 /* trusted.overlay.opaque */
+	OPAQUE_USER,	 /* user.overlay.opaque */
+	OPAQUE_FUSE,	 /* user.fuseoverlayfs.opaque */
+	OPAQUE_WH,	 /* .wh..wh..opq */
+};
+
+/* One object of one branch. Entries of a branch with the same group are one inode. */
+struct entry {
+	int64_t branch; /* 0 is upper, 1 the topmost lower branch */
+	int64_t type, mark;
+	int64_t mode, uid, gid, sec, nsec, size, sparse, seed, rdev, xattrs, group;
+	char *path; /* "." is the branch's root */
+	char *target;
+};
+
+/* Bits of entry.xattrs. */
+enum {
+	XATTR_ONE = 1,
+	XATTR_TWO = 2,
+	XATTR_TRUSTED = 4,
+	XATTR_CAPABILITY = 8,
+	XATTR_DEFAULT_ACL = 16,
+};
+
+struct stack {
+	int64_t n_branches; /* upper included */
+	struct entry *entries;
+	size_t count;
+};
+
+void stack_add(struct stack *stack, struct entry entry); /* takes its strings */
+void stack_remove(struct stack *stack, size_t i);
+void stack_done(struct stack *stack);
+void stack_copy(const struct stack *from, struct stack *to);
+struct entry *stack_find(const struct stack *stack, int64_t branch, const char *path);
+/* Whether `path` is `top` or below it. */
+bool path_is_below(const char *path, const char *top);
+
+/* What a union of the branches shows, as a stack of the one branch 0. */
+void stack_merge(const struct stack *stack, struct stack *ret);
+
+/* Writes one branch into the existing directory `dirfd`. 0 or -errno, with a message. */
+int stack_materialise(const struct stack *stack, int64_t branch, int dirfd);
+
+/* An ACL of `kind` (access or default alike) made from `seed`; its length. */
+size_t acl_make(uint64_t seed, char value[static 64]);
+
+/* ---- programs ---- */
+
+enum op_kind {
+#define OP(kind, name, flags) OP_##kind,
+#include "differ_ops.inc"
+#undef OP
+	N_OP_KINDS
+};
+
+/* Numbers that are 0 are not printed. */
+struct op {
+	enum op_kind kind;
+	int64_t thread, cred, check;
+	int64_t slot, slot2; /* descriptors, 1 to MAX_SLOTS - 1 */
+	int64_t at, at2;     /* the slot of the directory that path, path2 begin at; 0: the root */
+	int64_t flags, mode, off, off2, len, seed, uid, gid, sec, nsec, rdev;
+	char *path, *path2;
+};
+
+struct program {
+	uint64_t seed;
+	struct stack stack;
+	struct op *ops;
+	size_t count;
+	int64_t n_threads;
+	bool kernel; /* only marks that kernel overlayfs reads */
+};
+
+void program_add(struct program *program, struct op op); /* takes its strings */
+void program_done(struct program *program);
+void program_copy(const struct program *from, struct program *to);
+void op_print(const struct op *op, struct text *text);
+void entry_print(const struct entry *entry, struct text *text);
+void program_print(const struct program *program, FILE *out);
+/* 0, or -EINVAL with a message. */
+int program_parse(struct program *program, FILE *in, const char *name);
+int op_kind_of(const char *name); /* -1: none */
+
+/* ---- generation ---- */
+
+struct options {
+	const char *cairnfs, *mount_options, *dir, *profile, *replay, *save;
+	uint64_t first_seed, last_seed;
+	size_t n_ops;
+	int64_t n_threads;
+	unsigned int seconds;
+	bool keep, shrink, verbose;
+	bool is_root; /* may make devices, trusted.* and other owners */
+	bool disabled[N_OP_KINDS];
+};
+
+void program_generate(struct program *program, uint64_t seed, const struct options *options);
+
+/* ---- one operation ---- */
+
+/* What one thread of one side has between operations. */
+struct performer {
+	int root;	/* the side's root, as is the current directory */
+	int slots[MAX_SLOTS];
+	int64_t cred;
+	time_t start;	/* times from then on print as "now" */
+	bool is_root;
+};
+
+void performer_init(struct performer *performer, int root, time_t start, bool is_root);
+void performer_done(struct performer *performer);
+void op_perform(struct performer *performer, const struct op *op, struct text *ret);
+
+/* ---- documented differences ---- */
+
+/* The entry that says that `op` has to fail on the mount and is not tried on the plain side. */
+const char *accept_must_fail(const struct op *op);
+void accept_print(FILE *out);
+
+/* ---- trees ---- */
+
+struct node {
+	char *path;
+	struct stat st;
+	struct timespec btime;
+	uint64_t hash; /* content */
+	char *target, *xattrs;
+	char *problems; /* what is wrong with it in itself */
+	const char *twin; /* the first path with the same inode number */
+};
+
+struct tree {
+	struct node *nodes;
+	size_t count;
+};
+
+/* 0 or -errno. Nothing is followed, no mount point is crossed. */
+int tree_read(int rootfd, struct tree *ret);
+void tree_done(struct tree *tree);
+
+enum { COMPARE_LINKS = 1, COMPARE_SPARSE = 2 };
+/* Whether they are the same; otherwise the first difference and a word for its kind. */
+bool tree_equal(const struct tree *want, const struct tree *got, time_t start, int what,
+		struct text *difference, struct text *signature);
+
+/* Which object of the plain side had which inode number on the mount, as long as it exists. */
+struct identities;
+void identities_free(struct identities *identities);
+/* False, with the difference, if an object changed its number since it was last seen. */
+bool identities_check(struct identities **identities, const struct tree *want,
+		      const struct tree *got, struct text *difference);
+
+/* ---- mounts ---- */
+
+struct session {
+	const struct options *options;
+	char *dir, *branches[MAX_BRANCHES], *work, *ref, *mnt, *log;
+	int64_t n_branches;
+	pid_t daemon;
+	bool mounted;
+};
+
+int session_open(struct session *session, const struct options *options,
+		 const struct program *program);
+void session_close(struct session *session);
+/* 0, or -errno, with a message in `why`. */
+int session_mount(struct session *session, struct text *why);
+int session_unmount(struct session *session, struct text *why);
+/* Mounts upper and the lower branches, read-only, with the kernel's overlayfs on session->mnt. */
+int session_mount_kernel(struct session *session);
+void session_unmount_kernel(struct session *session);
+/* What the daemon has said since the mount, allocated, or NULL. */
+char *session_log(const struct session *session);
+
+extern volatile sig_atomic_t stop_asked;
+
+/* ---- running and shrinking ---- */
+
+struct outcome {
+	bool differs;
+	size_t op; /* index, or the program's count: after its end */
+	uint64_t n_done;
+	struct text message, signature;
+};
+
+/* 0, or -errno when it could not be run at all. */
+int program_run(const struct program *program, const struct options *options,
+		struct outcome *ret);
+void outcome_done(struct outcome *outcome);
+
+/* Takes out of `program` what is not needed for the difference `outcome`, which it updates. */
+void program_shrink(struct program *program, const struct options *options,
+		    struct outcome *outcome);
+
+#endif
