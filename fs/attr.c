@@ -139,8 +139,7 @@ static int set_size(struct fs *fs, struct node *node, off_t size)
 	return ftruncate(ref->fd, size) < 0 ? -errno : 0;
 }
 
-static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st,
-		 unsigned int set)
+static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st, unsigned int set)
 {
 	int r = 0;
 
@@ -240,15 +239,14 @@ ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
 }
 
 /* The object in upper, copied up if it has to be, for a change of its attributes. */
-static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const char *name,
-				     int *error)
+static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const char *name, int *error)
 {
 	*error = whiteout_is_private_xattr(name) ? -EPERM : fs_copyup(fs, node);
 	return *error < 0 ? NULL : upper_open(fs, node, error);
 }
 
-int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value,
-		 size_t size, int flags)
+int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value, size_t size,
+		 int flags)
 {
 	int r;
 	cleanup_fd_ref struct fd_ref *ref = open_to_change(fs, node, name, &r);

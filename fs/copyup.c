@@ -254,8 +254,8 @@ static int note_name(void *context, const char *path)
 }
 
 /* Some name of the node: one that is known, or one that lower knows and that shows. */
-static int some_name(struct fs *fs, struct node *node, struct lower_obj *lower,
-		     struct node **dir, char **name)
+static int some_name(struct fs *fs, struct node *node, struct lower_obj *lower, struct node **dir,
+		     char **name)
 {
 	struct first first = { .fs = fs, .node = node };
 	int r = node_alias(node, 0, dir, name);

@@ -242,8 +242,7 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller
 	return 0;
 }
 
-int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name,
-	    struct entry *ret)
+int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name, struct entry *ret)
 {
 	cleanup_fd_ref struct fd_ref *path = NULL;
 	cleanup_fd_ref struct fd_ref *ref = NULL;

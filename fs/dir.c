@@ -33,8 +33,8 @@ static int number_of(struct merge *merge, const char *name, const struct stat *s
 		r = upper_merges_with(merge->fs, merge->dirfd, name, merge->lower, &merged);
 	if (r < 0)
 		return r;
-	*ret = merged ? state_set(merge->fs->state, st->st_ino, merged->ino) :
-			upper_number(merge->fs, merge->dirfd, name, st);
+	*ret = merged ? state_set(merge->fs->state, st->st_ino, merged->ino)
+		      : upper_number(merge->fs, merge->dirfd, name, st);
 	return *ret ? 0 : -ENOMEM;
 }
 
@@ -62,8 +62,8 @@ static int add_upper(struct merge *merge, const struct dirent *entry)
 	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;
 	if (r == 0)
-		r = listing_add(merge->listing, entry->d_name,
-				(unsigned char)IFTODT(st.st_mode), ino, 0);
+		r = listing_add(merge->listing, entry->d_name, (unsigned char)IFTODT(st.st_mode),
+				ino, 0);
 	return r < 0 ? r : 0;
 }
 

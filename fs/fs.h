@@ -24,23 +24,23 @@
 struct fs_config {
 	const int *branches; /* open directories, topmost first */
 	size_t n_branches;
-	int upper, work;   /* open directories; -1 without a top branch */
-	int chain_dir;	   /* directory of the chain index; -1: none */
+	int upper, work; /* open directories; -1 without a top branch */
+	int chain_dir; /* directory of the chain index; -1: none */
 	const char *chain; /* its file name */
 	const char *chain_id;
-	bool do_fsync;	   /* copy-ups are durable before they show */
-	bool is_volatile;  /* nothing is ever synced */
+	bool do_fsync; /* copy-ups are durable before they show */
+	bool is_volatile; /* nothing is ever synced */
 	bool redirect_dir; /* lower directories may be renamed */
 	bool static_nlink; /* directories say 1 */
-	bool is_restart;   /* another worker served this mount before */
+	bool is_restart; /* another worker served this mount before */
 };
 
 /* What the filesystem of upper and the kernel can do; measured once at mount. */
 struct caps {
 	struct whiteout_style style;
-	bool can_exchange;	  /* RENAME_EXCHANGE */
+	bool can_exchange; /* RENAME_EXCHANGE */
 	bool can_rename_whiteout; /* RENAME_WHITEOUT */
-	bool can_acl;		  /* POSIX ACLs are kept */
+	bool can_acl; /* POSIX ACLs are kept */
 	const char *origin_xattr; /* of the trusted or user namespace; NULL: none */
 };
 
@@ -51,8 +51,8 @@ struct fs {
 	struct lower *lower;
 	struct nodes nodes;
 	struct state *state; /* NULL without a top branch, like what follows */
-	int staging;	     /* directory for what is being made */
-	int orphans;	     /* directory for what is removed and still in use, by number */
+	int staging; /* directory for what is being made */
+	int orphans; /* directory for what is removed and still in use, by number */
 	atomic_ulong n_staged;
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
 	struct node *root;
@@ -146,11 +146,10 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned
 int fs_readlink(struct fs *fs, struct node *node, char **ret);
 int fs_statfs(struct fs *fs, struct statvfs *ret);
 
-ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value,
-		     size_t size);
+ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value, size_t size);
 ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret);
-int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value,
-		 size_t size, int flags);
+int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value, size_t size,
+		 int flags);
 int fs_xattr_remove(struct fs *fs, struct node *node, const char *name);
 
 /* Makes sure that the object is in upper. -EROFS without a top branch. */

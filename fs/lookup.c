@@ -58,8 +58,8 @@ static int lookup_upper(struct fs *fs, struct node *dir, struct lower_obj *lower
 			return r;
 		made.lower = merged;
 	}
-	made.ino = merged ? state_set(fs->state, st->st_ino, merged->ino) :
-			    upper_number(fs, dirfd, name, st);
+	made.ino = merged ? state_set(fs->state, st->st_ino, merged->ino)
+			  : upper_number(fs, dirfd, name, st);
 	return made.ino ? found(fs, dir, name, &made, st, ret) : -ENOMEM;
 }
 
@@ -107,8 +107,8 @@ static int rejoin(struct fs *fs, struct node *dir, const char *name, struct lowe
 	return r < 0 && r != -EEXIST ? r : 1;
 }
 
-static int lookup_lower(struct fs *fs, struct node *dir, struct lower_obj *lower,
-			const char *name, struct entry *ret)
+static int lookup_lower(struct fs *fs, struct node *dir, struct lower_obj *lower, const char *name,
+			struct entry *ret)
 {
 	cleanup_lower_obj struct lower_obj *obj = NULL;
 	struct node made = { 0 };
@@ -171,8 +171,8 @@ int upper_walk(struct fs *fs, const char *path, size_t length, struct node **ret
 
 	while (path < end) {
 		size_t size = strcspn(path, "/");
-		cleanup_free char *name = strndup(path, size < (size_t)(end - path) ?
-							     size : (size_t)(end - path));
+		cleanup_free char *name = strndup(
+			path, size < (size_t)(end - path) ? size : (size_t)(end - path));
 		struct entry entry = { 0 };
 		int r = name ? fs_lookup(fs, at, name, &entry) : -ENOMEM;
 

@@ -162,8 +162,8 @@ static void handle_signals(struct fuse_session *session)
 int loop_run(struct fuse_session *session, const struct supervised *supervised)
 {
 	struct loop loop = { .session = session, .n_idle = 1 };
-	int r = supervised->shared->init_size ? repeat_init(session, supervised->shared) :
-						first_init(session, supervised->shared);
+	int r = supervised->shared->init_size ? repeat_init(session, supervised->shared)
+					      : first_init(session, supervised->shared);
 
 	if (r < 0)
 		return r;

@@ -35,7 +35,7 @@ struct daemon {
 	struct options options;
 	struct stack stack;
 	struct fuse_session *session; /* of the supervisor: for mounting and unmounting only */
-	int launcher;		      /* the waiting parent is released through it; -1: none */
+	int launcher; /* the waiting parent is released through it; -1: none */
 };
 
 __attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
@@ -223,8 +223,9 @@ static int mount_it(struct daemon *daemon)
 
 static int run(struct daemon *daemon)
 {
-	struct supervisor supervisor = { .work = work, .ready = ready, .unmount = unmount,
-					 .context = daemon };
+	struct supervisor supervisor = {
+		.work = work, .ready = ready, .unmount = unmount, .context = daemon
+	};
 	cleanup_free char *error = NULL;
 	int r = stack_open(&daemon->options, &daemon->stack, &error);
 
@@ -314,7 +315,8 @@ int main(int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	if (daemon.options.show_help || daemon.options.show_version) {
-		fputs(daemon.options.show_help ? options_help : "cairnfs: version " PACKAGE_VERSION "\n",
+		fputs(daemon.options.show_help ? options_help
+					       : "cairnfs: version " PACKAGE_VERSION "\n",
 		      stdout);
 		options_done(&daemon.options);
 		return EXIT_SUCCESS;

@@ -39,25 +39,25 @@ struct node {
 	struct table_link link; /* guarded by nodes->lock */
 	struct nodes *nodes;
 	uint64_t ino;
-	mode_t type;	       /* S_IFMT part of the mode */
-	unsigned int refs;     /* guarded by nodes->lock */
-	uint64_t n_lookups;    /* of the kernel; guarded by nodes->lock */
+	mode_t type; /* S_IFMT part of the mode */
+	unsigned int refs; /* guarded by nodes->lock */
+	uint64_t n_lookups; /* of the kernel; guarded by nodes->lock */
 	struct alias *aliases; /* guarded by nodes->lock */
 
 	pthread_mutex_t copyup;
 	pthread_mutex_t names;
 	pthread_mutex_t lock; /* guards what follows */
 	bool has_upper;
-	bool is_orphan;		 /* its content is kept in the orphan directory */
-	bool is_removed;	 /* it has no name any more */
-	ino_t real;		 /* its inode number in upper, if has_upper */
+	bool is_orphan; /* its content is kept in the orphan directory */
+	bool is_removed; /* it has no name any more */
+	ino_t real; /* its inode number in upper, if has_upper */
 	struct lower_obj *lower; /* what upper does not have or merges with; NULL: nothing */
-	int lower_links;	 /* visible lower names of a file; -1: not counted yet */
+	int lower_links; /* visible lower names of a file; -1: not counted yet */
 	struct listing *listing; /* of a directory, or NULL */
-	bool is_listing_stale;	 /* the directory has changed since */
+	bool is_listing_stale; /* the directory has changed since */
 
-	struct fd_slot path;	   /* O_PATH, of the object in upper */
-	struct fd_slot data;	   /* O_RDWR, of the file in upper */
+	struct fd_slot path; /* O_PATH, of the object in upper */
+	struct fd_slot data; /* O_RDWR, of the file in upper */
 	struct fd_slot lower_data; /* O_RDONLY, of the file in its branch */
 };
 

@@ -115,8 +115,8 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 
 	if (!node)
 		return;
-	reply_bytes(req, value ? fs_xattr_get(op_fs(req), node, name, value, size) : -ENOMEM,
-		    value, size);
+	reply_bytes(req, value ? fs_xattr_get(op_fs(req), node, name, value, size) : -ENOMEM, value,
+		    size);
 }
 
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)

@@ -56,8 +56,7 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 	fuse_reply_none(req);
 }
 
-static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
-		 const struct newborn *newborn)
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const struct newborn *newborn)
 {
 	cleanup_node struct node *dir = op_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
@@ -135,9 +134,10 @@ static bool add(struct page *page, const char *name, const struct entry *entry, 
 	struct fuse_entry_param param = op_entry_param(page->req, entry);
 	char *at = page->bytes + page->used;
 	size_t left = page->size - page->used;
-	size_t n = page->is_plus ?
-			   fuse_add_direntry_plus(page->req, at, left, name, &param, (off_t)cookie) :
-			   fuse_add_direntry(page->req, at, left, name, &entry->st, (off_t)cookie);
+	size_t n = page->is_plus ? fuse_add_direntry_plus(page->req, at, left, name, &param,
+							  (off_t)cookie)
+				 : fuse_add_direntry(page->req, at, left, name, &entry->st,
+						     (off_t)cookie);
 
 	if (n > left)
 		return false;
@@ -188,8 +188,8 @@ static void fill(struct page *page, struct node *dir, const struct listing *list
 		const struct listing_entry *listed = listing_at(listing, i);
 		struct entry entry = bare_entry(listed->ino, listed->type);
 
-		if (page->is_plus ? !add_looked_up(page, dir, listed) :
-				    !add(page, listed->name, &entry, listed->cookie))
+		if (page->is_plus ? !add_looked_up(page, dir, listed)
+				  : !add(page, listed->name, &entry, listed->cookie))
 			return;
 	}
 }

@@ -62,8 +62,7 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	cleanup_node struct node *node = op_node(req, ino);
 
 	if (node)
-		op_reply_size(req,
-			      fs_write(op_fs(req), node, data, size, off, fi->kill_suidgid));
+		op_reply_size(req, fs_write(op_fs(req), node, data, size, off, fi->kill_suidgid));
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)

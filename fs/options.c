@@ -5,10 +5,10 @@
  */
 #include "options.h"
 
-#include <stdarg.h>
 #include <errno.h>
 #include <getopt.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,11 +47,15 @@ const char options_help[] =
 	"  debug                   as -d\n";
 
 enum kind {
-	IGNORED,	/* accepted with or without a value */
-	SET, CLEAR,	/* a bool */
-	STRING,		/* a value that is kept */
-	SWITCH,		/* a bool by value: 0|1, on|off, yes|no; a bare name is on */
-	LOWERDIR, ATIME, TIMEOUT, REFUSED,
+	IGNORED, /* accepted with or without a value */
+	SET,
+	CLEAR, /* a bool */
+	STRING, /* a value that is kept */
+	SWITCH, /* a bool by value: 0|1, on|off, yes|no; a bare name is on */
+	LOWERDIR,
+	ATIME,
+	TIMEOUT,
+	REFUSED,
 };
 
 struct spec {
@@ -92,19 +96,45 @@ static const struct spec specs[] = {
 	{ "debug", SET, AT(debug) },
 	{ "remount", REFUSED },
 	/* Of mount(8) and fstab: they are about how and when to mount, not about what. */
-	{ "async", IGNORED }, { "sync", IGNORED }, { "dirsync", IGNORED }, { "defaults", IGNORED },
-	{ "auto", IGNORED }, { "noauto", IGNORED }, { "user", IGNORED }, { "nouser", IGNORED },
-	{ "users", IGNORED }, { "owner", IGNORED }, { "group", IGNORED }, { "nofail", IGNORED },
-	{ "_netdev", IGNORED }, { "comment", IGNORED }, { "lazytime", IGNORED },
-	{ "nolazytime", IGNORED }, { "diratime", IGNORED }, { "nodiratime", IGNORED },
-	{ "private", IGNORED }, { "rprivate", IGNORED }, { "default_permissions", IGNORED },
-	{ "subtype", IGNORED }, { "index", IGNORED }, { "xino", IGNORED },
+	{ "async", IGNORED },
+	{ "sync", IGNORED },
+	{ "dirsync", IGNORED },
+	{ "defaults", IGNORED },
+	{ "auto", IGNORED },
+	{ "noauto", IGNORED },
+	{ "user", IGNORED },
+	{ "nouser", IGNORED },
+	{ "users", IGNORED },
+	{ "owner", IGNORED },
+	{ "group", IGNORED },
+	{ "nofail", IGNORED },
+	{ "_netdev", IGNORED },
+	{ "comment", IGNORED },
+	{ "lazytime", IGNORED },
+	{ "nolazytime", IGNORED },
+	{ "diratime", IGNORED },
+	{ "nodiratime", IGNORED },
+	{ "private", IGNORED },
+	{ "rprivate", IGNORED },
+	{ "default_permissions", IGNORED },
+	{ "subtype", IGNORED },
+	{ "index", IGNORED },
+	{ "xino", IGNORED },
 	/* Of container engines: accepted, not yet acted upon (README, "What is not there yet"). */
-	{ "uidmapping", IGNORED }, { "gidmapping", IGNORED }, { "squash_to_root", IGNORED },
-	{ "squash_to_uid", IGNORED }, { "squash_to_gid", IGNORED },
-	{ "xattr_permissions", IGNORED }, { "metacopy", IGNORED }, { "userxattr", IGNORED },
-	{ "noacl", IGNORED }, { "noxattrs", IGNORED }, { "threaded", IGNORED },
-	{ "context", IGNORED }, { "fscontext", IGNORED }, { "defcontext", IGNORED },
+	{ "uidmapping", IGNORED },
+	{ "gidmapping", IGNORED },
+	{ "squash_to_root", IGNORED },
+	{ "squash_to_uid", IGNORED },
+	{ "squash_to_gid", IGNORED },
+	{ "xattr_permissions", IGNORED },
+	{ "metacopy", IGNORED },
+	{ "userxattr", IGNORED },
+	{ "noacl", IGNORED },
+	{ "noxattrs", IGNORED },
+	{ "threaded", IGNORED },
+	{ "context", IGNORED },
+	{ "fscontext", IGNORED },
+	{ "defcontext", IGNORED },
 	{ "rootcontext", IGNORED },
 };
 
@@ -171,7 +201,8 @@ static int add_lowerdirs(struct options *options, char *value)
 		char **dirs;
 
 		if (!*part)
-			continue; /* overlayfs takes `a::b` for data-only layers; no branch has no name */
+			continue; /* overlayfs takes `a::b` for data-only layers; no branch has no
+				     name */
 		dirs = realloc(options->lowerdirs, (options->n_lowerdirs + 1) * sizeof(*dirs));
 		if (!dirs)
 			return -ENOMEM;
@@ -247,8 +278,8 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 		return refuse(error, "option %s needs a value", spec->name);
 	if (spec->kind == TIMEOUT)
 		return set_timeout(options, value, error);
-	return spec->kind == LOWERDIR ? add_lowerdirs(options, value) :
-					set_string(options, spec->offset, value);
+	return spec->kind == LOWERDIR ? add_lowerdirs(options, value)
+				      : set_string(options, spec->offset, value);
 }
 
 static int parse_list(struct options *options, const char *list, char **error)
@@ -309,16 +340,23 @@ static int check(struct options *options, char **error)
 int options_parse(int argc, char *argv[], struct options *ret, char **error)
 {
 	static const struct option longs[] = {
-		{ "foreground", no_argument, NULL, 'f' }, { "debug", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },	  { "version", no_argument, NULL, 'V' },
+		{ "foreground", no_argument, NULL, 'f' },
+		{ "debug", no_argument, NULL, 'd' },
+		{ "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },
 		{ 0 },
 	};
 	bool is_root = geteuid() == 0;
 	int c, r = 0;
 
 	*ret = (struct options){
-		.do_fsync = true, .redirect_dir = true, .allow_other = is_root,
-		.has_suid = is_root, .has_dev = is_root, .has_exec = true, .timeout = INFINITY,
+		.do_fsync = true,
+		.redirect_dir = true,
+		.allow_other = is_root,
+		.has_suid = is_root,
+		.has_dev = is_root,
+		.has_exec = true,
+		.timeout = INFINITY,
 	};
 	*error = NULL;
 	opterr = 0;

@@ -13,7 +13,7 @@
 #include <stddef.h>
 
 struct options {
-	char *source;	  /* shown in /proc/mounts */
+	char *source; /* shown in /proc/mounts */
 	char *mountpoint; /* NULL: none was given */
 	char **lowerdirs; /* topmost first */
 	size_t n_lowerdirs;

@@ -65,8 +65,7 @@ int remove_note(struct fs *fs, struct node *node, struct node *dir, const char *
 }
 
 /* Takes the name away and leaves the object with the orphans, and a whiteout if asked. */
-static int make_orphan(struct fs *fs, struct node *node, int dirfd, const char *name,
-		       bool whiteout)
+static int make_orphan(struct fs *fs, struct node *node, int dirfd, const char *name, bool whiteout)
 {
 	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
 	int r = 0;
@@ -111,8 +110,7 @@ static int lower_has(struct lower_obj *lower, const char *name)
 }
 
 /* Whether the object can be reached without this name: 1, 0 or -errno. */
-static int may_unlink(struct node *node, struct node *dir, const char *name,
-		      const struct stat *st)
+static int may_unlink(struct node *node, struct node *dir, const char *name, const struct stat *st)
 {
 	bool is_orphan;
 

@@ -25,9 +25,9 @@
 struct end {
 	struct node *dir;
 	const char *name;
-	struct entry entry;	 /* what is there; node is NULL for nothing */
+	struct entry entry; /* what is there; node is NULL for nothing */
 	struct lower_obj *lower; /* the lower part of dir */
-	struct fd_ref *ref;	 /* dir in upper */
+	struct fd_ref *ref; /* dir in upper */
 };
 
 static void end_done(struct end *end)
@@ -90,9 +90,9 @@ static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
 		return r < 0 ? r : redirect_set(&fs->caps.style, ref->fd, path);
 	}
 	r = lower_type_at(to, &type);
-	return r == LOWER_FOUND && S_ISDIR(type) ? opaque_set(&fs->caps.style, ref->fd) :
-	       r < 0				 ? r :
-						   0;
+	return r == LOWER_FOUND && S_ISDIR(type) ? opaque_set(&fs->caps.style, ref->fd)
+	       : r < 0				 ? r
+						 : 0;
 }
 
 /* Puts an empty directory in the place of one that shows none but holds whiteouts. */
@@ -169,7 +169,8 @@ static int move(struct fs *fs, struct end *from, struct end *to, bool whiteout)
 	if (r < 0 && r != -EEXIST)
 		return r;
 	if (at_target == UPPER_WHITEOUT && S_ISDIR(from->entry.node->type)) {
-		/* A directory cannot replace the device: they change places, and it serves there. */
+		/* A directory cannot replace the device: they change places, and it serves there.
+		 */
 		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
 		if (r == 0 && !whiteout && unlinkat(from->ref->fd, from->name, 0) < 0)
 			r = -errno;
@@ -287,8 +288,7 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 	if (r == 0)
 		r = open_end(fs, &to);
 	if (r == 0)
-		r = flags & RENAME_EXCHANGE ? exchange(fs, &from, &to) :
-					      replace(fs, &from, &to);
+		r = flags & RENAME_EXCHANGE ? exchange(fs, &from, &to) : replace(fs, &from, &to);
 	node_names_changed(olddir);
 	node_names_changed(newdir);
 	return r;

@@ -22,8 +22,8 @@
 enum { WAIT_SECONDS = 10 };
 static const char owner_name[] = "owner";
 
-__attribute__((format(printf, 3, 4))) static int fail(char **error, int code,
-						      const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int fail(char **error, int code, const char *format,
+						      ...)
 {
 	va_list args;
 
@@ -136,8 +136,7 @@ static int check_layers(const struct options *options, const struct stack *stack
 	return check_overlap(layers, n, error);
 }
 
-static int check_filesystem(const struct options *options, const struct stack *stack,
-			    char **error)
+static int check_filesystem(const struct options *options, const struct stack *stack, char **error)
 {
 	struct statx upper, work;
 

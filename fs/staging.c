@@ -30,8 +30,7 @@ int staged_init_like(struct fs *fs, int dirfd, struct staged *ret)
 	staged_init(fs, ret);
 	if (r < 0)
 		return r;
-	if (!(st.st_mode & S_ISGID) &&
-	    xattr_get(dirfd, "system.posix_acl_default", NULL, 0) <= 0)
+	if (!(st.st_mode & S_ISGID) && xattr_get(dirfd, "system.posix_acl_default", NULL, 0) <= 0)
 		return 0;
 	if (mkdirat(fs->staging, ret->name, 0700) < 0)
 		return -errno;

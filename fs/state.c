@@ -27,7 +27,7 @@
 enum {
 	META,
 	NUMBER,
-	BLOCK = 1 << 20,    /* numbers reserved at a time */
+	BLOCK = 1 << 20, /* numbers reserved at a time */
 	MAX_CHANGES = 4096, /* kept in memory before they are written */
 };
 static const char *const tables[] = { "meta", "number", NULL };
@@ -38,7 +38,7 @@ struct entry {
 	ino_t real;
 	uint64_t ino;
 	bool is_dirty; /* not on disk yet */
-	bool is_gone;  /* to be deleted on disk */
+	bool is_gone; /* to be deleted on disk */
 };
 
 struct state {

@@ -53,8 +53,10 @@ static int start(const struct supervisor *supervisor, struct shared *shared, boo
 		return r;
 	}
 	if (pid == 0) {
-		struct supervised supervised = { .fuse_fd = supervisor->fuse_fd, .shared = shared,
-						 .ready_fd = ends[1], .is_restart = is_restart };
+		struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
+						 .shared = shared,
+						 .ready_fd = ends[1],
+						 .is_restart = is_restart };
 
 		sigprocmask(SIG_SETMASK, old_mask, NULL);
 		close(ends[0]);

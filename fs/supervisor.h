@@ -22,13 +22,13 @@ struct shared {
 struct supervised {
 	int fuse_fd;
 	struct shared *shared;
-	int ready_fd;	 /* the worker writes one byte to it once requests are answered */
+	int ready_fd; /* the worker writes one byte to it once requests are answered */
 	bool is_restart;
 };
 
 enum worker_exit {
-	WORKER_DONE = 0,    /* the mount is gone */
-	WORKER_FAILED = 1,  /* it cannot serve, and another could not either */
+	WORKER_DONE = 0, /* the mount is gone */
+	WORKER_FAILED = 1, /* it cannot serve, and another could not either */
 };
 
 /*

@@ -19,9 +19,9 @@ struct fd_ref *upper_open(struct fs *fs, struct node *node, int *error);
 
 /* What upper says of a name. */
 enum upper_verdict {
-	UPPER_NOTHING,	/* not there: lower decides */
+	UPPER_NOTHING, /* not there: lower decides */
 	UPPER_WHITEOUT, /* hidden by a device in its place */
-	UPPER_HIDDEN,	/* hidden by a `.wh.` file beside it, its place is free */
+	UPPER_HIDDEN, /* hidden by a `.wh.` file beside it, its place is free */
 	UPPER_OBJECT,
 };
 /* An upper_verdict, with *st set for UPPER_OBJECT; or negative errno. */
@@ -67,8 +67,8 @@ int upper_walk(struct fs *fs, const char *path, size_t length, struct node **ret
 
 struct staged {
 	struct fs *fs;
-	int dirfd;	/* where it is: the staging directory or one in it */
-	int inherit;	/* a directory made for it to inherit from, owned; -1: none */
+	int dirfd; /* where it is: the staging directory or one in it */
+	int inherit; /* a directory made for it to inherit from, owned; -1: none */
 	char name[24];
 };
 

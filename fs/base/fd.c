@@ -154,8 +154,7 @@ int fd_utimens(int fd, const struct timespec times[2])
 	return r == -EINVAL ? answer(utimensat(AT_FDCWD, fd_path(fd).s, times, 0)) : r;
 }
 
-int fd_rename(int olddir, const char *oldname, int newdir, const char *newname,
-	      unsigned int flags)
+int fd_rename(int olddir, const char *oldname, int newdir, const char *newname, unsigned int flags)
 {
 	return answer(syscall(SYS_renameat2, olddir, oldname, newdir, newname, flags));
 }

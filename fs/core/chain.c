@@ -177,8 +177,7 @@ static int number_of(struct build *build, struct lower_obj *obj, const struct st
 
 static int add_children(struct build *build, uint64_t ino, struct lower_obj *dir);
 
-static int add_child(struct build *build, uint64_t parent, struct lower_obj *dir,
-		     const char *name)
+static int add_child(struct build *build, uint64_t parent, struct lower_obj *dir, const char *name)
 {
 	cleanup_lower_obj struct lower_obj *obj = NULL;
 	struct stat st;

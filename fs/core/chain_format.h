@@ -20,10 +20,10 @@ extern const char *const chain_tables[];
 
 /* What an inode record holds. Pointers of a decoded record point into its bytes. */
 struct chain_inode {
-	struct stat st;	  /* mode, nlink, uid, gid, rdev, size, blocks, times */
-	uint32_t branch;  /* the topmost branch that has it */
+	struct stat st; /* mode, nlink, uid, gid, rdev, size, blocks, times */
+	uint32_t branch; /* the topmost branch that has it */
 	uint8_t hash[16]; /* XXH3-128 of a regular file's content, canonical form */
-	struct index_value path;   /* in its branch, where that is not the merged path */
+	struct index_value path; /* in its branch, where that is not the merged path */
 	struct index_value target; /* of a symbolic link */
 	struct index_value xattrs; /* as chain_xattr_next reads them */
 };

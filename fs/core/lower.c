@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "lower_impl.h"
 #include "core/whiteout.h"
+#include "lower_impl.h"
 
 void lower_free(struct lower *lower)
 {
@@ -30,8 +30,7 @@ void lower_unref(struct lower_obj *obj)
 		obj->lower->ops->free_obj(obj);
 }
 
-int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret,
-		 struct stat *st)
+int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret, struct stat *st)
 {
 	if (!S_ISDIR(dir->type))
 		return LOWER_ABSENT;
@@ -85,8 +84,7 @@ int lower_open(struct lower_obj *obj, int flags)
 	return obj->lower->ops->open(obj, flags);
 }
 
-int lower_names(struct lower_obj *obj, int (*each)(void *context, const char *path),
-		void *context)
+int lower_names(struct lower_obj *obj, int (*each)(void *context, const char *path), void *context)
 {
 	return obj->lower->ops->names(obj, each, context);
 }

@@ -62,8 +62,9 @@ static struct lower_obj *object_new(struct lower *lower, uint64_t ino, mode_t mo
 	struct lower_obj *obj = malloc(sizeof(*obj));
 
 	if (obj)
-		*obj = (struct lower_obj){ .lower = lower, .refs = 1, .type = mode & S_IFMT,
-					   .ino = ino };
+		*obj = (struct lower_obj){
+			.lower = lower, .refs = 1, .type = mode & S_IFMT, .ino = ino
+		};
 	return obj;
 }
 
@@ -313,8 +314,8 @@ static int prepend_dir(struct index_txn *txn, uint64_t ino, char **path)
 
 		if (r <= 0 || !chain_name_parse(found, &ino, &name))
 			return r < 0 ? r : -EIO;
-		if (asprintf(&longer, "%.*s/%s", (int)name.size, (const char *)name.data,
-			     *path) < 0)
+		if (asprintf(&longer, "%.*s/%s", (int)name.size, (const char *)name.data, *path) <
+		    0)
 			return -ENOMEM;
 		free(*path);
 		*path = longer;
@@ -432,7 +433,8 @@ int lower_of_chain(const int branches[], size_t n_branches, int dirfd, const cha
 	chain = calloc(1, sizeof(*chain));
 	if (!chain)
 		return -ENOMEM;
-	*chain = (struct chain){ .base.ops = &chain_ops, .branches = branches,
+	*chain = (struct chain){ .base.ops = &chain_ops,
+				 .branches = branches,
 				 .n_branches = n_branches };
 	r = index_open(dirfd, name, INDEX_READ, chain_tables, &chain->index);
 	if (r == 0)

@@ -28,8 +28,8 @@
 #include "base/fd.h"
 #include "base/table.h"
 #include "base/xattr.h"
-#include "lower_impl.h"
 #include "core/whiteout.h"
+#include "lower_impl.h"
 
 enum {
 	FEW = 2,
@@ -124,14 +124,16 @@ static uint64_t odd_number(struct dirs *dirs, unsigned int device, ino_t real)
 	struct odd *odd;
 
 	pthread_mutex_lock(&dirs->lock);
-	for (struct table_link *link = table_find(&dirs->odd, hash); link; link = table_next(link)) {
+	for (struct table_link *link = table_find(&dirs->odd, hash); link;
+	     link = table_next(link)) {
 		odd = TABLE_OBJECT(link, struct odd, link);
 		if (odd->device == device && odd->real == real)
 			ino = odd->ino;
 	}
 	odd = ino ? NULL : malloc(sizeof(*odd));
 	if (odd) {
-		*odd = (struct odd){ .device = device, .real = real,
+		*odd = (struct odd){ .device = device,
+				     .real = real,
 				     .ino = odd_numbers | ++dirs->next_odd };
 		ino = odd->ino;
 		if (table_add(&dirs->odd, &odd->link, hash) < 0)
@@ -282,8 +284,8 @@ static int find_by_path(struct finding *finding, unsigned int branch, const char
  * well (`path` and what follows are the same there); STOP; or -errno.
  * *ret is the open directory when there are further components.
  */
-static int find_component(struct finding *finding, unsigned int branch, int dirfd,
-			  const char *name, const char *walked, const char *rest, int *ret)
+static int find_component(struct finding *finding, unsigned int branch, int dirfd, const char *name,
+			  const char *walked, const char *rest, int *ret)
 {
 	cleanup_free char *redirect = NULL;
 	cleanup_free char *path = NULL;
@@ -404,8 +406,9 @@ static struct object *object_new(struct dirs *dirs, const char *name, mode_t mod
 
 	if (!obj)
 		return NULL;
-	obj->base = (struct lower_obj){ .lower = &dirs->base, .refs = 1,
-					.type = mode & S_IFMT, .ino = ino };
+	obj->base = (struct lower_obj){
+		.lower = &dirs->base, .refs = 1, .type = mode & S_IFMT, .ino = ino
+	};
 	pthread_mutex_init(&obj->lock, NULL);
 	memcpy(obj->name, name, size);
 	return obj;
@@ -414,7 +417,8 @@ static struct object *object_new(struct dirs *dirs, const char *name, mode_t mod
 static void dirs_free_obj(struct lower_obj *base)
 {
 	struct object *obj = object_of(base);
-	struct finding places = { .dirs = dirs_of(base), .places = obj->places,
+	struct finding places = { .dirs = dirs_of(base),
+				  .places = obj->places,
 				  .n = obj->n_places };
 
 	finding_done(&places);
@@ -493,8 +497,8 @@ static int found_dir(struct object *dir, size_t i, const char *name, struct lowe
 		return r;
 	if (finding.n == 0)
 		return LOWER_ABSENT;
-	made = object_of_places(&finding, number(dirs, finding.places[0].device,
-						 finding.top.st_ino));
+	made = object_of_places(&finding,
+				number(dirs, finding.places[0].device, finding.top.st_ino));
 	if (!made)
 		return -ENOMEM;
 	obj = &made->base;
@@ -592,8 +596,8 @@ static int dirs_walk(struct lower *lower, const char *path, struct lower_obj **r
 		return r;
 	if (finding.n == 0)
 		return LOWER_ABSENT;
-	obj = object_of_places(&finding, number(dirs, finding.places[0].device,
-						finding.top.st_ino));
+	obj = object_of_places(&finding,
+			       number(dirs, finding.places[0].device, finding.top.st_ino));
 	if (!obj)
 		return -ENOMEM;
 	*ret = &obj->base;
@@ -1033,8 +1037,7 @@ static int make_root(struct dirs *dirs)
 	return dirs->root ? 0 : -ENOMEM;
 }
 
-int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds,
-		  struct lower **ret)
+int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, struct lower **ret)
 {
 	struct dirs *dirs = calloc(1, sizeof(*dirs));
 	int r;

@@ -13,11 +13,11 @@
 #define CLEANUP(function) __attribute__((cleanup(function)))
 
 /* Defines cleanup_NAME(T **) that calls free_function(T *) on a non-NULL value. */
-#define DEFINE_CLEANUP(type, name, free_function)                                        \
-	static inline void cleanup_##name(type *p)                                       \
-	{                                                                                \
-		if (*p)                                                                  \
-			free_function(*p);                                               \
+#define DEFINE_CLEANUP(type, name, free_function)                                                  \
+	static inline void cleanup_##name(type *p)                                                 \
+	{                                                                                          \
+		if (*p)                                                                            \
+			free_function(*p);                                                         \
 	}
 
 static inline void cleanup_free_at(void *p)
@@ -37,11 +37,11 @@ DEFINE_CLEANUP(DIR *, dir_at, closedir)
 #define cleanup_dir CLEANUP(cleanup_dir_at)
 
 /* The value of a variable, which is left empty so that its cleanup does nothing. */
-#define take_ptr(p)                                                                      \
-	({                                                                               \
-		__auto_type taken_ = (p);                                                \
-		(p) = NULL;                                                              \
-		taken_;                                                                  \
+#define take_ptr(p)                                                                                \
+	({                                                                                         \
+		__auto_type taken_ = (p);                                                          \
+		(p) = NULL;                                                                        \
+		taken_;                                                                            \
 	})
 
 static inline int take_fd(int *fd)

@@ -47,8 +47,7 @@ int fd_chown(int fd, uid_t uid, gid_t gid);
 int fd_utimens(int fd, const struct timespec times[2]);
 
 /* renameat2 with its flags; -EINVAL when the filesystem has not got them. */
-int fd_rename(int olddir, const char *oldname, int newdir, const char *newname,
-	      unsigned int flags);
+int fd_rename(int olddir, const char *oldname, int newdir, const char *newname, unsigned int flags);
 
 /* A new name for what `fd` refers to (an O_PATH descriptor will do). */
 int fd_link(int fd, int newdir, const char *newname);

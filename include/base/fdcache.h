@@ -22,8 +22,8 @@ struct fd_ref {
 };
 
 struct fd_slot {
-	struct fd_ref *ref;		    /* guarded by the cache's lock */
-	struct fd_slot *newer, *older;	    /* guarded by the cache's lock */
+	struct fd_ref *ref; /* guarded by the cache's lock */
+	struct fd_slot *newer, *older; /* guarded by the cache's lock */
 };
 
 struct fdcache {

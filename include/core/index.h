@@ -25,9 +25,9 @@ enum {
 };
 
 enum index_mode {
-	INDEX_READ,	     /* a finished file, which nobody writes any more */
-	INDEX_WRITE,	     /* made if absent; each commit is durable */
-	INDEX_WRITE_NOSYNC,  /* made if absent; survives the process, not the machine */
+	INDEX_READ, /* a finished file, which nobody writes any more */
+	INDEX_WRITE, /* made if absent; each commit is durable */
+	INDEX_WRITE_NOSYNC, /* made if absent; survives the process, not the machine */
 };
 
 /* What a lookup found. */

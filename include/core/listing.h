@@ -22,7 +22,7 @@ struct listing;
 
 struct listing_entry {
 	const char *name;
-	uint64_t cookie;  /* above LISTING_DOTDOT */
+	uint64_t cookie; /* above LISTING_DOTDOT */
 	uint64_t ino;
 	uint32_t source; /* which of the merged directories it came from; its filler's */
 	unsigned char type; /* DT_ of readdir(3) */

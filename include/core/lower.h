@@ -38,7 +38,7 @@ enum { LOWER_ROOT_INO = 1 };
 struct lower_obj {
 	struct lower *lower;
 	atomic_uint refs;
-	mode_t type;  /* S_IFMT part of the mode */
+	mode_t type; /* S_IFMT part of the mode */
 	uint64_t ino; /* unique in the tree, the same at every mount of the same branches */
 };
 
@@ -48,8 +48,7 @@ enum { LOWER_ABSENT = 0, LOWER_FOUND = 1 };
  * `branches` are open directories, topmost first; they stay the caller's and
  * must outlive the tree, as must `fds`, where descriptors of directories are kept.
  */
-int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds,
-		  struct lower **ret);
+int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, struct lower **ret);
 
 /*
  * As lower_of_dirs, answering from the chain index `name` in `dirfd`.
@@ -75,8 +74,7 @@ DEFINE_CLEANUP(struct lower_obj *, lower_obj_at, lower_unref)
  * LOWER_FOUND: *ret is a reference, and *st (if not NULL) as lower_stat gives it.
  * LOWER_ABSENT: no such name, or it is hidden, or `dir` is no directory.
  */
-int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret,
-		 struct stat *st);
+int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret, struct stat *st);
 
 /*
  * The directory that a redirect of upper means: `path` from the branches'
@@ -117,7 +115,6 @@ int lower_open(struct lower_obj *obj, int flags);
  * root without a leading slash, until it answers other than 0: then that is
  * the result, else 0.
  */
-int lower_names(struct lower_obj *obj, int (*each)(void *context, const char *path),
-		void *context);
+int lower_names(struct lower_obj *obj, int (*each)(void *context, const char *path), void *context);
 
 #endif

@@ -30,7 +30,7 @@
 
 enum whiteout_format {
 	WHITEOUT_DEVICE, /* character device 0:0 */
-	WHITEOUT_FILE,	 /* .wh.NAME */
+	WHITEOUT_FILE, /* .wh.NAME */
 };
 
 /* How marks are written in one upper or one store; constant once probed. */

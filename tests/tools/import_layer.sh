@@ -68,10 +68,10 @@ hidden() {
 	[ "$(stat -c '%F %t:%T' "$1")" = "character special file 0:0" ] || fail "no whiteout: $1"
 }
 opaque() {
-	[ "$(getfattr --only-values -n trusted.overlay.opaque "$1")" = y ] || fail "not opaque: $1"
+	[ "$(getfattr --absolute-names --only-values -n trusted.overlay.opaque "$1")" = y ] || fail "not opaque: $1"
 }
 not_opaque() {
-	! getfattr -n trusted.overlay.opaque "$1" 2>"$TMP/none" || fail "opaque: $1"
+	! getfattr --absolute-names -n trusted.overlay.opaque "$1" 2>"$TMP/none" || fail "opaque: $1"
 }
 "$MKTAR" file .wh.gone "" file d/.wh.gone "" dir e file e/file "x" file e/.wh..wh..opq "" \
 	file .wh.back "" file back "is back" file .wh.dir "" file dir/inside "x" file stays "stays" file .wh.stays "" \
@@ -128,4 +128,4 @@ refused "'l': refused: a hard link to 'hid'" "$TMP/hidden"
 "$MKTAR" pax SCHILY.xattr.trusted.overlay.redirect /etc pax SCHILY.xattr.trusted.overlay.opaque y \
 	pax SCHILY.xattr.user.containers.override_stat 0:0:04755 pax SCHILY.xattr.user.mine 1 dir d >"$TMP/attrs.tar"
 cairn import "$TMP/attrs.tar" >"$TMP/out"
-[ "$(getfattr -m - "$(branch attrs:latest 0)/d" 2>"$TMP/none" | grep -v '^#' | tr -d '\n')" = user.mine ] || fail "attributes"
+[ "$(getfattr --absolute-names -m - "$(branch attrs:latest 0)/d" 2>"$TMP/none" | grep -v '^#' | tr -d '\n')" = user.mine ] || fail "attributes"

@@ -624,7 +624,9 @@ static void check_walk(struct lower_obj *dir, struct walk *walk)
 	assert_eq(lower_path(dir, &path), 0);
 	assert_eq(lower_list(dir, &listing), 0);
 	/* lower_walk finds a directory by its path, whole. */
-	if (lower_walk(lower, path, &again) != LOWER_FOUND)
+	if (dir->ino == LOWER_ROOT_INO)
+		again = lower_ref(dir);
+	else if (lower_walk(lower, path, &again) != LOWER_FOUND)
 		fprintf(stderr, "lower_walk does not find %s\n", path);
 	assert(again);
 	assert_eq(lower_list(again, &same), 0);
@@ -663,7 +665,6 @@ static void test_walk(void)
 	make_file(branches[1], "a/b/c/f", "f");
 	open_lower();
 	check_whole_walk(4);
-	lower_unref(NULL);
 	{
 		struct lower_obj *none;
 
@@ -673,6 +674,18 @@ static void test_walk(void)
 		assert_eq(lower_walk(lower, "a//b/", &none), LOWER_FOUND);
 		lower_unref(none);
 	}
+	end();
+}
+
+static void test_walk_finds_the_root(void)
+{
+	cleanup_lower_obj struct lower_obj *root = NULL;
+
+	begin(1);
+	open_lower();
+	assert_eq(lower_walk(lower, "/", &root), LOWER_FOUND);
+	assert_eq(root->ino, LOWER_ROOT_INO);
+	lower_unref(take_ptr(root));
 	end();
 }
 
@@ -1011,6 +1024,7 @@ int main(void)
 	test_numbers_are_stable_and_unique();
 	test_numbers_over_filesystems();
 	test_many_branches();
+	test_walk_finds_the_root();
 	test_walk_below_a_redirect();
 	test_hard_links_below_a_redirect();
 	test_deep_tree();
