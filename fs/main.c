@@ -128,7 +128,10 @@ static void leave_stdio(void)
 
 static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *supervised)
 {
-	struct mount mount = { .fs = fs, .timeout = daemon->options.timeout };
+	struct mount mount = { .fs = fs,
+			       .uids = &daemon->options.uids,
+			       .gids = &daemon->options.gids,
+			       .timeout = daemon->options.timeout };
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
 	struct fuse_session *session = NULL;
 	char device[32];

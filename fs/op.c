@@ -42,7 +42,7 @@ struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry
 	double timeout = op_mount(req)->timeout;
 
 	return (struct fuse_entry_param){ .ino = entry->node ? entry->node->ino : 0,
-					  .attr = entry->st,
+					  .attr = op_shown(req, &entry->st),
 					  .attr_timeout = timeout,
 					  .entry_timeout = timeout };
 }
@@ -58,11 +58,26 @@ void op_reply_entry(fuse_req_t req, const struct entry *entry)
 		node_forget(entry->node, 1);
 }
 
-struct caller op_caller(fuse_req_t req)
+int op_caller(fuse_req_t req, struct caller *ret)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	struct mount *mount = op_mount(req);
 
-	return (struct caller){ .uid = ctx->uid, .gid = ctx->gid, .umask = ctx->umask };
+	ret->umask = ctx->umask;
+	if (!idmap_store(mount->uids, ctx->uid, &ret->uid) ||
+	    !idmap_store(mount->gids, ctx->gid, &ret->gid))
+		return -EOVERFLOW;
+	return 0;
+}
+
+struct stat op_shown(fuse_req_t req, const struct stat *st)
+{
+	struct mount *mount = op_mount(req);
+	struct stat shown = *st;
+
+	shown.st_uid = idmap_show(mount->uids, st->st_uid);
+	shown.st_gid = idmap_show(mount->gids, st->st_gid);
+	return shown;
 }
 
 static void op_init(void *userdata, struct fuse_conn_info *conn)

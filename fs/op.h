@@ -9,11 +9,13 @@
 #define FUSE_USE_VERSION 318
 #include <fuse_lowlevel.h>
 
+#include "core/idmap.h"
 #include "fs.h"
 
 /* The user data of a session. */
 struct mount {
 	struct fs *fs;
+	const struct idmap *uids, *gids;
 	double timeout; /* seconds; how long the kernel may keep names and attributes */
 };
 
@@ -82,7 +84,10 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 			struct fuse_file_info *fi_out, size_t len, int flags);
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 
-/* Who asks, for what creates. */
-struct caller op_caller(fuse_req_t req);
+/* Who asks, for what creates: 0, or -EOVERFLOW when that id cannot be stored. */
+int op_caller(fuse_req_t req, struct caller *ret);
+
+/* Attributes as the mount shows them. */
+struct stat op_shown(fuse_req_t req, const struct stat *st);
 
 #endif

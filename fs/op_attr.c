@@ -7,10 +7,14 @@
 
 static void reply_attr(fuse_req_t req, int r, const struct stat *st)
 {
-	if (r < 0)
+	struct stat shown;
+
+	if (r < 0) {
 		fuse_reply_err(req, -r);
-	else
-		fuse_reply_attr(req, st, op_mount(req)->timeout);
+		return;
+	}
+	shown = op_shown(req, st);
+	fuse_reply_attr(req, &shown, op_mount(req)->timeout);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -48,15 +52,32 @@ static unsigned int what_to_set(int to_set)
 	return set;
 }
 
+/* Turns an owner to be set into the ids that are stored. */
+static int stored_owner(fuse_req_t req, struct stat *attr, int to_set)
+{
+	struct mount *mount = op_mount(req);
+
+	if (to_set & FUSE_SET_ATTR_UID && !idmap_store(mount->uids, attr->st_uid, &attr->st_uid))
+		return -EOVERFLOW;
+	if (to_set & FUSE_SET_ATTR_GID && !idmap_store(mount->gids, attr->st_gid, &attr->st_gid))
+		return -EOVERFLOW;
+	return 0;
+}
+
 void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
 	cleanup_node struct node *node = op_node(req, ino);
 	struct stat st;
+	int r;
 
 	(void)fi;
-	if (node)
-		reply_attr(req, fs_setattr(op_fs(req), node, attr, what_to_set(to_set), &st), &st);
+	if (!node)
+		return;
+	r = stored_owner(req, attr, to_set);
+	if (r == 0)
+		r = fs_setattr(op_fs(req), node, attr, what_to_set(to_set), &st);
+	reply_attr(req, r, &st);
 }
 
 void op_readlink(fuse_req_t req, fuse_ino_t ino)

@@ -56,15 +56,20 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 	fuse_reply_none(req);
 }
 
-static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const struct newborn *newborn)
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
+		 const struct newborn *newborn)
 {
 	cleanup_node struct node *dir = op_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
-	struct caller caller = op_caller(req);
+	struct caller caller;
+	int r;
 
-	if (dir)
-		reply_found(req, fs_create(op_fs(req), dir, name, newborn, &caller, &entry),
-			    &entry);
+	if (!dir)
+		return;
+	r = op_caller(req, &caller);
+	if (r == 0)
+		r = fs_create(op_fs(req), dir, name, newborn, &caller, &entry);
+	reply_found(req, r, &entry);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)

@@ -10,13 +10,15 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 {
 	cleanup_node struct node *dir = op_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
-	struct caller caller = op_caller(req);
 	struct fuse_entry_param param;
+	struct caller caller;
 	int r;
 
 	if (!dir)
 		return;
-	r = fs_tmpfile(op_fs(req), dir, mode & 07777, &caller, &entry);
+	r = op_caller(req, &caller);
+	if (r == 0)
+		r = fs_tmpfile(op_fs(req), dir, mode & 07777, &caller, &entry);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;

@@ -41,6 +41,10 @@ const char options_help[] =
 	"  volatile                sync nothing at all\n"
 	"  redirect_dir=on|off     whether lower directories can be renamed (on)\n"
 	"  static_nlink            directories have a link count of 1\n"
+	"  uidmapping=C:H:N[:...]  N ids from C on are stored, and shown as those from H on;\n"
+	"  gidmapping=C:H:N[:...]  others are shown as 65534\n"
+	"  squash_to_uid=ID, squash_to_gid=ID, squash_to_root\n"
+	"                          all owners are shown as this\n"
 	"  timeout=SECONDS         how long the kernel keeps names and attributes (for ever)\n"
 	"  chain=FILE              index of the branches, made by cairn\n"
 	"  chain_id=ID             what chain it must be of\n"
@@ -53,6 +57,9 @@ enum kind {
 	STRING, /* a value that is kept */
 	SWITCH, /* a bool by value: 0|1, on|off, yes|no; a bare name is on */
 	LOWERDIR,
+	IDMAP,
+	SQUASH,
+	SQUASH_BOTH,
 	ATIME,
 	TIMEOUT,
 	REFUSED,
@@ -92,6 +99,11 @@ static const struct spec specs[] = {
 	{ "relatime", ATIME, 0, ATIME_RELATIVE },
 	{ "noatime", ATIME, 0, ATIME_NONE },
 	{ "strictatime", ATIME, 0, ATIME_STRICT },
+	{ "uidmapping", IDMAP, AT(uids) },
+	{ "gidmapping", IDMAP, AT(gids) },
+	{ "squash_to_root", SQUASH_BOTH },
+	{ "squash_to_uid", SQUASH, AT(uids) },
+	{ "squash_to_gid", SQUASH, AT(gids) },
 	{ "timeout", TIMEOUT },
 	{ "debug", SET, AT(debug) },
 	{ "remount", REFUSED },
@@ -121,11 +133,6 @@ static const struct spec specs[] = {
 	{ "index", IGNORED },
 	{ "xino", IGNORED },
 	/* Of container engines: accepted, not yet acted upon (README, "What is not there yet"). */
-	{ "uidmapping", IGNORED },
-	{ "gidmapping", IGNORED },
-	{ "squash_to_root", IGNORED },
-	{ "squash_to_uid", IGNORED },
-	{ "squash_to_gid", IGNORED },
 	{ "xattr_permissions", IGNORED },
 	{ "metacopy", IGNORED },
 	{ "userxattr", IGNORED },
@@ -241,6 +248,28 @@ static int set_switch(bool *at, const char *name, const char *value, char **erro
 	return 0;
 }
 
+static int set_idmap(struct idmap *map, const char *name, const char *value, char **error)
+{
+	int r = idmap_parse(value, map);
+
+	if (r == -EINVAL)
+		return refuse(error, "option %s: '%s' is no list of CONTAINER:HOST:SIZE", name,
+			      value);
+	return r;
+}
+
+static int set_squash(struct idmap *map, const char *name, const char *value, char **error)
+{
+	char *end;
+	unsigned long id = strtoul(value, &end, 10);
+
+	if (end == value || *end || id > UINT32_MAX)
+		return refuse(error, "option %s: '%s' is no id", name, value);
+	map->is_squashed = true;
+	map->squashed = (uint32_t)id;
+	return 0;
+}
+
 static int set_timeout(struct options *options, const char *value, char **error)
 {
 	char *end;
@@ -254,32 +283,47 @@ static int set_timeout(struct options *options, const char *value, char **error)
 
 static int apply(struct options *options, const struct spec *spec, char *value, char **error)
 {
+	void *at = (char *)options + spec->offset;
+
 	switch (spec->kind) {
 	case IGNORED:
 		return 0;
 	case SET:
 	case CLEAR:
-		*(bool *)((char *)options + spec->offset) = spec->kind == SET;
+		*(bool *)at = spec->kind == SET;
 		return 0;
 	case SWITCH:
-		return set_switch((bool *)((char *)options + spec->offset), spec->name, value,
-				  error);
+		return set_switch(at, spec->name, value, error);
 	case ATIME:
 		options->atime = spec->value;
 		return 0;
 	case REFUSED:
 		return refuse(error, "option %s: a mounted cairnfs cannot be changed", spec->name);
+	case SQUASH_BOTH:
+		options->uids.is_squashed = options->gids.is_squashed = true;
+		options->uids.squashed = options->gids.squashed = 0;
+		return 0;
 	case LOWERDIR:
 	case STRING:
+	case IDMAP:
+	case SQUASH:
 	case TIMEOUT:
 		break;
 	}
 	if (!value || !*value)
 		return refuse(error, "option %s needs a value", spec->name);
-	if (spec->kind == TIMEOUT)
+	switch (spec->kind) {
+	case TIMEOUT:
 		return set_timeout(options, value, error);
-	return spec->kind == LOWERDIR ? add_lowerdirs(options, value)
-				      : set_string(options, spec->offset, value);
+	case IDMAP:
+		return set_idmap(at, spec->name, value, error);
+	case SQUASH:
+		return set_squash(at, spec->name, value, error);
+	case LOWERDIR:
+		return add_lowerdirs(options, value);
+	default:
+		return set_string(options, spec->offset, value);
+	}
 }
 
 static int parse_list(struct options *options, const char *list, char **error)
@@ -396,4 +440,6 @@ void options_done(struct options *options)
 	free(options->workdir);
 	free(options->chain);
 	free(options->chain_id);
+	idmap_done(&options->uids);
+	idmap_done(&options->gids);
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "core/idmap.h"
+
 struct options {
 	char *source; /* shown in /proc/mounts */
 	char *mountpoint; /* NULL: none was given */
@@ -27,6 +29,7 @@ struct options {
 	bool static_nlink;
 	bool has_suid, has_dev, has_exec;
 	int atime; /* of enum atime */
+	struct idmap uids, gids;
 	double timeout; /* seconds for which the kernel may keep what it was told */
 	bool foreground, debug;
 	bool show_help, show_version;

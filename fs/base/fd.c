@@ -64,28 +64,57 @@ static int open_by_components(int dirfd, const char *path, int flags)
 	}
 }
 
-int fd_open_beneath(int dirfd, const char *path, int flags)
+static int open_whole(int dirfd, const char *path, int flags)
 {
 	static atomic_bool missing;
 	struct open_how how = {
-		.flags = (uint64_t)(unsigned int)(flags | O_CLOEXEC | O_NOFOLLOW),
+		.flags = (uint64_t)(unsigned int)flags,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS,
 	};
 	int fd;
 
-	/* RESOLVE_NO_SYMLINKS refuses a final link even for O_PATH|O_NOFOLLOW: open its
-	 * directory this way and the link itself as a component. */
-	if (!atomic_load_explicit(&missing, memory_order_relaxed)) {
-		fd = answer(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
-		if (fd == -ELOOP && (flags & O_PATH))
-			return open_by_components(dirfd, path, (int)how.flags);
-		if (fd != -ENOSYS && fd != -EPERM)
-			return fd;
-		if (fd == -EPERM)
-			return open_by_components(dirfd, path, (int)how.flags);
+	if (atomic_load_explicit(&missing, memory_order_relaxed))
+		return open_by_components(dirfd, path, flags);
+	fd = answer(syscall(SYS_openat2, dirfd, path, &how, sizeof(how)));
+	if (fd == -ENOSYS)
 		atomic_store_explicit(&missing, true, memory_order_relaxed);
+	/* A sandbox may refuse the call; and RESOLVE_NO_SYMLINKS refuses a final link even for
+	 * O_PATH|O_NOFOLLOW, where the link itself is wanted. */
+	if (fd == -ENOSYS || fd == -EPERM || (fd == -ELOOP && (flags & O_PATH)))
+		return open_by_components(dirfd, path, flags);
+	return fd;
+}
+
+/* Where to part a path that is too long for one call: at the last slash that it can take. */
+static const char *part(const char *path)
+{
+	const char *slash = path + PATH_MAX - 2;
+
+	while (slash > path && *slash != '/')
+		slash--;
+	return slash;
+}
+
+int fd_open_beneath(int dirfd, const char *path, int flags)
+{
+	cleanup_fd int at = -1;
+
+	flags |= O_CLOEXEC | O_NOFOLLOW;
+	while (strnlen(path, PATH_MAX) == PATH_MAX) {
+		const char *slash = part(path);
+		cleanup_free char *first = strndup(path, (size_t)(slash - path));
+		int fd = first ? open_whole(at < 0 ? dirfd : at, first,
+					    O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)
+			       : -ENOMEM;
+
+		if (fd < 0)
+			return fd;
+		if (at >= 0)
+			close(at);
+		at = fd;
+		path = slash + strspn(slash, "/");
 	}
-	return open_by_components(dirfd, path, (int)how.flags);
+	return open_whole(at < 0 ? dirfd : at, path, flags);
 }
 
 int fd_open(int dirfd, const char *name, int flags, mode_t mode)

@@ -125,7 +125,7 @@ static int gather_xattrs(struct lower_obj *obj, uint8_t **block, size_t *size)
 static int add_inode(struct build *build, uint64_t ino, struct lower_obj *obj,
 		     const struct stat *st)
 {
-	struct chain_inode inode = { .st = *st, .branch = lower_branch(obj) };
+	struct chain_inode inode = { .st = *st };
 	cleanup_free uint8_t *xattrs = NULL;
 	cleanup_free char *target = NULL;
 	cleanup_free char *path = NULL;
@@ -141,10 +141,12 @@ static int add_inode(struct build *build, uint64_t ino, struct lower_obj *obj,
 	}
 	/* The path in the branch, always: a lookup of data is then one descent and one open. */
 	if (r == 0)
-		r = lower_path(obj, &path);
+		r = lower_source(obj, &inode.branch, &path);
 	if (r < 0)
 		return r;
-	inode.path = (struct index_value){ path + 1, strlen(path + 1) };
+	inode.path = (struct index_value){ path, strlen(path) };
+	/* Reading the branch, as we do, may move it: the index depends on content alone. */
+	inode.st.st_atim = st->st_mtim;
 	put_inode(build, ino, &inode);
 	return 0;
 }

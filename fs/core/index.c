@@ -184,6 +184,11 @@ void index_delete(struct index_txn *txn, unsigned int table, const void *key, si
 		txn->error = error_of(r);
 }
 
+static bool has_prefix(const MDB_val *key, const void *prefix, size_t size)
+{
+	return size == 0 || (key->mv_size >= size && memcmp(key->mv_data, prefix, size) == 0);
+}
+
 int index_each(struct index_txn *txn, unsigned int table, const void *prefix, size_t prefix_size,
 	       int (*each)(void *context, struct index_value key, struct index_value value),
 	       void *context)
@@ -195,7 +200,7 @@ int index_each(struct index_txn *txn, unsigned int table, const void *prefix, si
 	if (r != 0)
 		return error_of(r);
 	r = mdb_cursor_get(cursor, &k, &v, prefix_size ? MDB_SET_RANGE : MDB_FIRST);
-	while (r == 0 && k.mv_size >= prefix_size && memcmp(k.mv_data, prefix, prefix_size) == 0) {
+	while (r == 0 && has_prefix(&k, prefix, prefix_size)) {
 		struct index_value key = { k.mv_data, k.mv_size };
 		struct index_value value = { v.mv_data, v.mv_size };
 		int answer = each(context, key, value);

@@ -42,14 +42,14 @@ int lower_walk(struct lower *lower, const char *path, struct lower_obj **ret)
 	return lower->ops->walk(lower, path, ret);
 }
 
-unsigned int lower_branch(struct lower_obj *obj)
+int lower_path(struct lower_obj *dir, char **ret)
 {
-	return obj->lower->ops->branch(obj);
+	return dir->lower->ops->path(dir, ret);
 }
 
-int lower_path(struct lower_obj *obj, char **ret)
+int lower_source(struct lower_obj *obj, unsigned int *branch, char **path)
 {
-	return obj->lower->ops->path(obj, ret);
+	return obj->lower->ops->source(obj, branch, path);
 }
 
 int lower_list(struct lower_obj *dir, struct listing **ret)

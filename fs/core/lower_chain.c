@@ -117,7 +117,6 @@ static int chain_lookup(struct lower_obj *dir, const char *name, struct lower_ob
 	return LOWER_FOUND;
 }
 
-/* By names of the merged tree: imported branches hold no redirects, so these are the branch's. */
 static int chain_walk(struct lower *lower, const char *path, struct lower_obj **ret)
 {
 	cleanup_index_txn struct index_txn txn = { 0 };
@@ -137,27 +136,6 @@ static int chain_walk(struct lower *lower, const char *path, struct lower_obj **
 		return r < 0 ? r : LOWER_ABSENT;
 	*ret = object_new(lower, at.ino, S_IFDIR);
 	return *ret ? LOWER_FOUND : -ENOMEM;
-}
-
-static unsigned int chain_branch(struct lower_obj *obj)
-{
-	cleanup_index_txn struct index_txn txn = { 0 };
-	struct chain_inode inode;
-
-	return read_inode(obj, &txn, &inode) < 0 ? 0 : inode.branch;
-}
-
-static int chain_path(struct lower_obj *obj, char **ret)
-{
-	cleanup_index_txn struct index_txn txn = { 0 };
-	struct chain_inode inode;
-	int r = read_inode(obj, &txn, &inode);
-
-	if (r < 0)
-		return r;
-	if (asprintf(ret, "/%.*s", (int)inode.path.size, (const char *)inode.path.data) < 0)
-		return -ENOMEM;
-	return 0;
 }
 
 static int list_entry(void *context, struct index_value key, struct index_value value)
@@ -281,8 +259,7 @@ static int chain_open(struct lower_obj *obj, int flags)
 	path = strndup(inode.path.data, inode.path.size);
 	if (!path)
 		return -ENOMEM;
-	return fd_open_beneath(chain_of(obj)->branches[inode.branch], *path ? path : ".",
-			       flags | O_NONBLOCK);
+	return fd_open_beneath(chain_of(obj)->branches[inode.branch], path, flags | O_NONBLOCK);
 }
 
 /* --- names of an inode --- */
@@ -321,6 +298,34 @@ static int prepend_dir(struct index_txn *txn, uint64_t ino, char **path)
 		*path = longer;
 	}
 	return 0;
+}
+
+static int chain_path(struct lower_obj *dir, char **ret)
+{
+	cleanup_index_txn struct index_txn txn = { 0 };
+	cleanup_free char *path = strdup("");
+	int r = path ? index_begin(chain_of(dir)->index, false, &txn) : -ENOMEM;
+
+	if (r == 0)
+		r = prepend_dir(&txn, dir->ino, &path);
+	if (r < 0)
+		return r;
+	if (*path)
+		path[strlen(path) - 1] = '\0'; /* the slash before nothing */
+	return asprintf(ret, "/%s", path) < 0 ? -ENOMEM : 0;
+}
+
+static int chain_source(struct lower_obj *obj, unsigned int *branch, char **path)
+{
+	cleanup_index_txn struct index_txn txn = { 0 };
+	struct chain_inode inode;
+	int r = read_inode(obj, &txn, &inode);
+
+	if (r < 0)
+		return r;
+	*branch = inode.branch;
+	*path = strndup(inode.path.data, inode.path.size);
+	return *path ? 0 : -ENOMEM;
 }
 
 static int each_name(void *context, struct index_value key, struct index_value value)
@@ -373,8 +378,8 @@ static const struct lower_ops chain_ops = {
 	.free_obj = chain_free_obj,
 	.lookup = chain_lookup,
 	.walk = chain_walk,
-	.branch = chain_branch,
 	.path = chain_path,
+	.source = chain_source,
 	.list = chain_list,
 	.stat = chain_stat,
 	.readlink = chain_readlink,

@@ -49,6 +49,7 @@ struct place {
 struct object {
 	struct lower_obj base;
 	/* of a directory */
+	char *path; /* in the merged tree; "." for the root */
 	size_t n_places;
 	struct place *places;
 	pthread_mutex_t lock;
@@ -67,13 +68,12 @@ struct odd {
 	uint64_t ino;
 };
 
-/* All names in one branch of a file that has several. */
+/* All names in the merged tree of a file of which its branch says that it has several. */
 struct group {
 	struct table_link link;
 	uint64_t ino;
 	size_t n_paths;
 	char **paths;
-	int visible; /* how many of them show in the merged tree; -1: not counted yet */
 };
 
 struct dirs {
@@ -87,9 +87,9 @@ struct dirs {
 	unsigned int n_devices;
 	struct table odd;
 	uint64_t next_odd;
-	pthread_mutex_t groups_lock; /* guards what follows; held while a branch is scanned */
-	struct table groups;
-	bool *is_scanned; /* of each branch */
+	pthread_mutex_t groups_lock; /* guards what follows; held while the tree is scanned */
+	struct table groups; /* constant once that is done */
+	bool is_scanned;
 };
 
 static struct dirs *dirs_of(const struct lower_obj *obj)
@@ -276,87 +276,157 @@ static int look_below(int dirfd, const char *name, struct place *place, char **r
 	return r < 0 ? r : r ? STOP : GO_ON;
 }
 
-static int find_by_path(struct finding *finding, unsigned int branch, const char *path);
+/* A walk down one branch: how far it has come, and what that is called in branches below. */
+struct descent {
+	struct finding *finding;
+	unsigned int branch;
+	int dirfd; /* where it is; owned */
+	char *walked; /* from the branch's root */
+	char *below; /* the same directory in branches below, where redirects lead elsewhere */
+};
 
-/*
- * Goes from the directory `path` of one branch down into its component `name`.
- * Adds a place if that is the last one.  GO_ON: branches below take part as
- * well (`path` and what follows are the same there); STOP; or -errno.
- * *ret is the open directory when there are further components.
- */
-static int find_component(struct finding *finding, unsigned int branch, int dirfd, const char *name,
-			  const char *walked, const char *rest, int *ret)
+static void descent_done(struct descent *descent)
 {
-	cleanup_free char *redirect = NULL;
-	cleanup_free char *path = NULL;
-	struct place place = { 0 };
-	struct stat st;
-	int r = probe(dirfd, false, name, &st);
-
-	if (r < 0 || r == HIDDEN || (r == OBJECT && !S_ISDIR(st.st_mode)))
-		return r < 0 ? r : STOP;
-	if (r == NOTHING)
-		return GO_ON;
-	r = look_below(dirfd, name, &place, &redirect);
-	if (r < 0)
-		return r;
-	if (!*rest) {
-		int added = add_place(finding, branch, strdup(walked), &st);
-
-		if (added < 0)
-			return added;
-		finding->places[finding->n - 1].has_xattr_whiteouts = place.has_xattr_whiteouts;
-	} else {
-		*ret = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
-		if (*ret < 0)
-			return *ret;
-	}
-	if (r != FOLLOW_REDIRECT)
-		return r;
-	path = join(redirect, rest);
-	if (!path)
-		return -ENOMEM;
-	r = find_by_path(finding, branch + 1, *rest ? path : redirect);
-	return r < 0 ? r : STOP;
+	if (descent->dirfd >= 0)
+		close(descent->dirfd);
+	free(descent->walked);
+	free(descent->below);
 }
 
-/* Adds the directory `path` of one branch. GO_ON, STOP or -errno as above. */
-static int find_in_branch(struct finding *finding, unsigned int branch, const char *path)
+/* Replaces a path by one of a name below it. */
+static int extend(char **path, const char *name)
 {
-	cleanup_fd int at = fd_open_beneath(finding->dirs->branches[branch], ".", O_PATH);
-	int answer = GO_ON;
-	const char *rest = path;
+	char *longer = join(*path, name);
 
-	if (at < 0)
-		return at;
-	while (*rest) {
-		size_t length = strcspn(rest, "/");
-		cleanup_free char *name = strndup(rest, length);
-		cleanup_free char *walked = strndup(path, (size_t)(rest - path) + length);
-		int next = -1, r;
+	if (!longer)
+		return -ENOMEM;
+	free(*path);
+	*path = longer;
+	return 0;
+}
 
-		rest += length + strspn(rest + length, "/");
-		if (!name || !walked)
-			return -ENOMEM;
-		r = find_component(finding, branch, at, name, walked, rest, &next);
-		if (r == STOP || r < 0)
-			answer = r;
-		if (next < 0 || r < 0)
-			return answer;
-		close(at);
-		at = next;
+/* Notes what the directory `name` is called below, given its redirect, if it has one. */
+static int follow(struct descent *descent, const char *name, const char *redirect)
+{
+	char *path;
+
+	if (!redirect || *redirect != '/')
+		return extend(&descent->below, redirect ? redirect : name);
+	redirect += strspn(redirect, "/");
+	path = strdup(*redirect ? redirect : ".");
+	if (!path)
+		return -ENOMEM;
+	free(descent->below);
+	descent->below = path;
+	return 0;
+}
+
+/*
+ * One component down.  OBJECT; HIDDEN: neither here nor below; NOTHING: not
+ * here; or -errno.  *stop is set where branches below take no part.
+ */
+static int descend(struct descent *descent, const char *name, bool is_last, bool *stop)
+{
+	struct place place = { 0 };
+	cleanup_free char *redirect = NULL;
+	struct stat st;
+	int next, r = probe(descent->dirfd, false, name, &st);
+
+	if (r == OBJECT && !S_ISDIR(st.st_mode))
+		return HIDDEN;
+	if (r != OBJECT) {
+		int extended = r == NOTHING ? extend(&descent->below, name) : 0;
+
+		return extended < 0 ? extended : r;
 	}
-	return answer;
+	r = look_below(descent->dirfd, name, &place, &redirect);
+	if (r < 0)
+		return r;
+	*stop |= r == STOP;
+	r = extend(&descent->walked, name);
+	if (r == 0)
+		r = follow(descent, name, redirect);
+	if (r == 0 && is_last)
+		r = add_place(descent->finding, descent->branch, strdup(descent->walked), &st);
+	if (r < 0)
+		return r;
+	if (is_last)
+		descent->finding->places[descent->finding->n - 1].has_xattr_whiteouts =
+			place.has_xattr_whiteouts;
+	next = fd_open(descent->dirfd, name, O_PATH | O_DIRECTORY, 0);
+	if (next < 0)
+		return next;
+	close(descent->dirfd);
+	descent->dirfd = next;
+	return OBJECT;
+}
+
+static int add_branch_root(struct finding *finding, unsigned int branch)
+{
+	int fd = finding->dirs->branches[branch];
+	struct stat st;
+	int r = fd_stat(fd, NULL, &st);
+
+	if (r == 0)
+		r = add_place(finding, branch, strdup("."), &st);
+	if (r == 0)
+		r = opaque_get(fd);
+	if (r == OPAQUE_XATTR_WHITEOUTS)
+		finding->places[finding->n - 1].has_xattr_whiteouts = true;
+	return r < 0 ? r : r == OPAQUE_YES ? STOP : GO_ON;
+}
+
+/*
+ * Adds the directory `path` of one branch, if it is there.  STOP; or GO_ON
+ * with *below the path to look for in the branches below; or -errno.
+ */
+static int find_in_branch(struct finding *finding, unsigned int branch, const char *path,
+			  char **below)
+{
+	CLEANUP(descent_done) struct descent descent = { .finding = finding, .branch = branch };
+	bool stop = false;
+
+	descent.dirfd = fd_open(finding->dirs->branches[branch], ".", O_PATH | O_DIRECTORY, 0);
+	descent.walked = strdup(".");
+	descent.below = strdup(".");
+	if (descent.dirfd < 0 || !descent.walked || !descent.below)
+		return descent.dirfd < 0 ? descent.dirfd : -ENOMEM;
+	if (!*path) {
+		*below = take_ptr(descent.below);
+		return add_branch_root(finding, branch);
+	}
+	while (*path) {
+		size_t length = strcspn(path, "/");
+		cleanup_free char *name = strndup(path, length);
+		int r;
+
+		path += length + strspn(path + length, "/");
+		r = name ? descend(&descent, name, !*path, &stop) : -ENOMEM;
+		if (r < 0 || r == HIDDEN)
+			return r < 0 ? r : STOP;
+		if (r == NOTHING) {
+			if (*path && extend(&descent.below, path) < 0)
+				return -ENOMEM;
+			break;
+		}
+	}
+	*below = take_ptr(descent.below);
+	return stop ? STOP : GO_ON;
 }
 
 /* Adds the directory `path` of each branch from `branch` down, as redirects mean it. */
 static int find_by_path(struct finding *finding, unsigned int branch, const char *path)
 {
-	int r = GO_ON;
+	cleanup_free char *at = strdup(path + strspn(path, "/"));
+	int r = at ? GO_ON : -ENOMEM;
 
-	path += strspn(path, "/");
-	for (; branch < finding->dirs->n_branches && r == GO_ON; branch++)
-		r = find_in_branch(finding, branch, path);
+	for (; branch < finding->dirs->n_branches && r == GO_ON; branch++) {
+		char *below = NULL;
+
+		r = find_in_branch(finding, branch, strcmp(at, ".") == 0 ? "" : at, &below);
+		free(at);
+		at = below;
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -422,6 +492,7 @@ static void dirs_free_obj(struct lower_obj *base)
 				  .n = obj->n_places };
 
 	finding_done(&places);
+	free(obj->path);
 	listing_unref(obj->listing);
 	pthread_mutex_destroy(&obj->lock);
 	if (obj->parent)
@@ -429,13 +500,16 @@ static void dirs_free_obj(struct lower_obj *base)
 	free(obj);
 }
 
-/* A directory object from what was found, which it takes over; NULL: out of memory. */
-static struct object *object_of_places(struct finding *finding, uint64_t ino)
+/* A directory object from what was found and its path, which it takes over; NULL: out of memory. */
+static struct object *object_of_places(struct finding *finding, uint64_t ino, char *path)
 {
-	struct object *obj = object_new(finding->dirs, "", S_IFDIR, ino);
+	struct object *obj = path ? object_new(finding->dirs, "", S_IFDIR, ino) : NULL;
 
-	if (!obj)
+	if (!obj) {
+		free(path);
 		return NULL;
+	}
+	obj->path = path;
 	obj->places = take_ptr(finding->places);
 	obj->n_places = finding->n;
 	finding->n = 0;
@@ -498,7 +572,8 @@ static int found_dir(struct object *dir, size_t i, const char *name, struct lowe
 	if (finding.n == 0)
 		return LOWER_ABSENT;
 	made = object_of_places(&finding,
-				number(dirs, finding.places[0].device, finding.top.st_ino));
+				number(dirs, finding.places[0].device, finding.top.st_ino),
+				join(dir->path, name));
 	if (!made)
 		return -ENOMEM;
 	obj = &made->base;
@@ -590,14 +665,20 @@ static int dirs_walk(struct lower *lower, const char *path, struct lower_obj **r
 	struct dirs *dirs = (struct dirs *)lower;
 	cleanup_finding struct finding finding = { .dirs = dirs };
 	struct object *obj;
-	int r = find_by_path(&finding, 0, path);
+	int r;
 
+	path += strspn(path, "/");
+	if (!*path) {
+		*ret = lower_ref(&dirs->root->base);
+		return LOWER_FOUND;
+	}
+	r = find_by_path(&finding, 0, path);
 	if (r < 0)
 		return r;
 	if (finding.n == 0)
 		return LOWER_ABSENT;
-	obj = object_of_places(&finding,
-			       number(dirs, finding.places[0].device, finding.top.st_ino));
+	obj = object_of_places(&finding, number(dirs, finding.places[0].device, finding.top.st_ino),
+			       strdup(path));
 	if (!obj)
 		return -ENOMEM;
 	*ret = &obj->base;
@@ -610,21 +691,21 @@ static struct place *source_of(struct object *obj)
 	return S_ISDIR(obj->base.type) ? &obj->places[0] : &obj->parent->places[obj->place];
 }
 
-static unsigned int dirs_branch(struct lower_obj *obj)
-{
-	return source_of(object_of(obj))->branch;
-}
-
 static int dirs_path(struct lower_obj *base, char **ret)
 {
-	struct object *obj = object_of(base);
-	const char *dir = source_of(obj)->path;
-	const char *slash;
+	const char *path = object_of(base)->path;
 
-	if (strcmp(dir, ".") == 0)
-		dir = "";
-	slash = *dir && *obj->name ? "/" : "";
-	return asprintf(ret, "/%s%s%s", dir, slash, obj->name) < 0 ? -ENOMEM : 0;
+	return asprintf(ret, "/%s", strcmp(path, ".") == 0 ? "" : path) < 0 ? -ENOMEM : 0;
+}
+
+static int dirs_source(struct lower_obj *base, unsigned int *branch, char **path)
+{
+	struct object *obj = object_of(base);
+	struct place *place = source_of(obj);
+
+	*path = *obj->name ? join(place->path, obj->name) : strdup(place->path);
+	*branch = place->branch;
+	return *path ? 0 : -ENOMEM;
 }
 
 /* --- listings --- */
@@ -808,155 +889,6 @@ static struct group *find_group(struct dirs *dirs, uint64_t ino)
 	return link ? TABLE_OBJECT(link, struct group, link) : NULL;
 }
 
-static int add_to_group(struct dirs *dirs, uint64_t ino, const char *path)
-{
-	struct group *group = find_group(dirs, ino);
-	char **paths;
-
-	if (!group) {
-		group = malloc(sizeof(*group));
-		if (!group)
-			return -ENOMEM;
-		*group = (struct group){ .ino = ino, .visible = -1 };
-		if (table_add(&dirs->groups, &group->link, table_hash_u64(ino)) < 0) {
-			free(group);
-			return -ENOMEM;
-		}
-	}
-	paths = realloc(group->paths, (group->n_paths + 1) * sizeof(*paths));
-	if (!paths)
-		return -ENOMEM;
-	group->paths = paths;
-	paths[group->n_paths] = strdup(path);
-	return paths[group->n_paths] ? (group->n_paths++, 0) : -ENOMEM;
-}
-
-/* Notes every name below `dirfd` (at `path` in its branch) of a file that has several. */
-static int scan(struct dirs *dirs, unsigned int device, int dirfd, const char *path)
-{
-	cleanup_dir DIR *stream = NULL;
-	struct dirent *entry;
-	int r = fd_opendir(dirfd, &stream);
-
-	while (r == 0 && (errno = 0, entry = readdir(stream))) {
-		cleanup_free char *below = NULL;
-		cleanup_fd int fd = -1;
-		struct stat st;
-
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		    whiteout_is_mark_name(entry->d_name))
-			continue;
-		below = join(path, entry->d_name);
-		if (!below)
-			return -ENOMEM;
-		if (entry->d_type != DT_DIR) {
-			r = fd_stat(dirfd, entry->d_name, &st);
-			if (r == 0 && !S_ISDIR(st.st_mode)) {
-				if (st.st_nlink > 1 && !whiteout_is_device(&st))
-					r = add_to_group(dirs, number(dirs, device, st.st_ino),
-							 below);
-				continue;
-			}
-		}
-		fd = r < 0 ? r : fd_open(dirfd, entry->d_name, O_PATH | O_DIRECTORY, 0);
-		r = fd < 0 ? fd : scan(dirs, device, fd, below);
-	}
-	return r < 0 ? r : -errno;
-}
-
-/* The group of a file, scanning its branch first if that has not been done. */
-static int group_of(struct lower_obj *base, struct group **ret)
-{
-	struct object *obj = object_of(base);
-	struct dirs *dirs = dirs_of(base);
-	const struct place *place = &obj->parent->places[obj->place];
-	int r = 0;
-
-	pthread_mutex_lock(&dirs->groups_lock);
-	if (!dirs->is_scanned[place->branch]) {
-		r = scan(dirs, place->device, dirs->branches[place->branch], ".");
-		dirs->is_scanned[place->branch] = r == 0;
-	}
-	*ret = r == 0 ? find_group(dirs, base->ino) : NULL;
-	pthread_mutex_unlock(&dirs->groups_lock);
-	return r;
-}
-
-/* Whether `path` of the merged tree is the object `ino`. */
-static int is_visible(struct dirs *dirs, const char *path, uint64_t ino)
-{
-	cleanup_lower_obj struct lower_obj *at = lower_ref(&dirs->root->base);
-
-	while (*path) {
-		size_t length = strcspn(path, "/");
-		cleanup_free char *name = strndup(path, length);
-		struct lower_obj *next;
-		int r = name ? lower_lookup(at, name, &next, NULL) : -ENOMEM;
-
-		if (r != LOWER_FOUND)
-			return r;
-		lower_unref(at);
-		at = next;
-		path += length + strspn(path + length, "/");
-	}
-	return at->ino == ino;
-}
-
-static int dirs_names(struct lower_obj *base, int (*each)(void *context, const char *path),
-		      void *context)
-{
-	struct group *group;
-	int r = 0;
-
-	if (S_ISDIR(base->type))
-		return -EISDIR;
-	r = group_of(base, &group);
-	if (r == 0 && !group) {
-		struct object *obj = object_of(base);
-		cleanup_free char *path = join(obj->parent->places[obj->place].path, obj->name);
-
-		return path ? each(context, path) : -ENOMEM;
-	}
-	for (size_t i = 0; r == 0 && i < group->n_paths; i++) {
-		r = is_visible(dirs_of(base), group->paths[i], base->ino);
-		if (r == 1)
-			r = each(context, group->paths[i]);
-	}
-	return r;
-}
-
-static int count_name(void *context, const char *path)
-{
-	(void)path;
-	++*(int *)context;
-	return 0;
-}
-
-static int visible_names(struct lower_obj *obj)
-{
-	struct dirs *dirs = dirs_of(obj);
-	struct group *group;
-	int n = 0, r = group_of(obj, &group);
-
-	if (r < 0 || !group)
-		return r;
-	pthread_mutex_lock(&dirs->groups_lock);
-	n = group->visible;
-	pthread_mutex_unlock(&dirs->groups_lock);
-	if (n >= 0)
-		return n;
-	n = 0;
-	r = dirs_names(obj, count_name, &n);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&dirs->groups_lock);
-	group->visible = n;
-	pthread_mutex_unlock(&dirs->groups_lock);
-	return n;
-}
-
-/* --- the tree --- */
-
 static void free_groups(struct dirs *dirs)
 {
 	struct table_link *link;
@@ -972,6 +904,114 @@ static void free_groups(struct dirs *dirs)
 	table_done(&dirs->groups);
 }
 
+static int add_to_group(struct dirs *dirs, uint64_t ino, const char *path)
+{
+	struct group *group = find_group(dirs, ino);
+	char **paths;
+
+	if (!group) {
+		group = malloc(sizeof(*group));
+		if (!group)
+			return -ENOMEM;
+		*group = (struct group){ .ino = ino };
+		if (table_add(&dirs->groups, &group->link, table_hash_u64(ino)) < 0) {
+			free(group);
+			return -ENOMEM;
+		}
+	}
+	paths = realloc(group->paths, (group->n_paths + 1) * sizeof(*paths));
+	if (!paths)
+		return -ENOMEM;
+	group->paths = paths;
+	paths[group->n_paths] = strdup(path);
+	return paths[group->n_paths] ? (group->n_paths++, 0) : -ENOMEM;
+}
+
+static int scan(struct object *dir);
+
+/* Notes one listed name if it is one of several of a file; goes down into a directory. */
+static int scan_entry(struct object *dir, const struct listing_entry *entry)
+{
+	struct dirs *dirs = dirs_of(&dir->base);
+	cleanup_lower_obj struct lower_obj *below = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_free char *path = NULL;
+	struct stat st;
+	int r = 0;
+
+	if (entry->type == DT_DIR) {
+		r = lower_lookup(&dir->base, entry->name, &below, NULL);
+		return r == LOWER_FOUND ? scan(object_of(below)) : r;
+	}
+	ref = place_fd(dir, entry->source, &r);
+	if (!ref)
+		return r;
+	r = fd_stat(ref->fd, entry->name, &st);
+	if (r < 0 || st.st_nlink < 2)
+		return r;
+	path = join(dir->path, entry->name);
+	return path ? add_to_group(dirs, entry->ino, path) : -ENOMEM;
+}
+
+/* Notes every name in the merged tree of a file that has several. */
+static int scan(struct object *dir)
+{
+	cleanup_listing struct listing *listing = NULL;
+	int r = dirs_list(&dir->base, &listing);
+
+	for (size_t i = 0; r == 0 && i < listing_count(listing); i++)
+		r = scan_entry(dir, listing_at(listing, i));
+	return r;
+}
+
+/* The group of a file, or NULL; the tree is scanned when that is asked for the first time. */
+static int group_of(struct lower_obj *base, struct group **ret)
+{
+	struct dirs *dirs = dirs_of(base);
+	int r = 0;
+
+	pthread_mutex_lock(&dirs->groups_lock);
+	if (!dirs->is_scanned) {
+		free_groups(dirs); /* of a scan that failed */
+		r = scan(dirs->root);
+		dirs->is_scanned = r == 0;
+	}
+	*ret = r == 0 ? find_group(dirs, base->ino) : NULL;
+	pthread_mutex_unlock(&dirs->groups_lock);
+	return r;
+}
+
+static int dirs_names(struct lower_obj *base, int (*each)(void *context, const char *path),
+		      void *context)
+{
+	struct object *obj = object_of(base);
+	struct group *group;
+	int r;
+
+	if (S_ISDIR(base->type))
+		return -EISDIR;
+	r = group_of(base, &group);
+	if (r == 0 && !group) {
+		cleanup_free char *path = join(obj->parent->path, obj->name);
+
+		return path ? each(context, path) : -ENOMEM;
+	}
+	for (size_t i = 0; r == 0 && i < group->n_paths; i++)
+		r = each(context, group->paths[i]);
+	return r;
+}
+
+/* Number of visible names of a file of which its branch says that it has several. */
+static int visible_names(struct lower_obj *obj)
+{
+	struct group *group;
+	int r = group_of(obj, &group);
+
+	return r < 0 ? r : group ? (int)group->n_paths : 1;
+}
+
+/* --- the tree --- */
+
 static void dirs_free(struct lower *lower)
 {
 	struct dirs *dirs = (struct dirs *)lower;
@@ -985,7 +1025,6 @@ static void dirs_free(struct lower *lower)
 	table_done(&dirs->odd);
 	pthread_mutex_destroy(&dirs->lock);
 	pthread_mutex_destroy(&dirs->groups_lock);
-	free(dirs->is_scanned);
 	free(dirs);
 }
 
@@ -995,8 +1034,8 @@ static const struct lower_ops dirs_ops = {
 	.free_obj = dirs_free_obj,
 	.lookup = dirs_lookup,
 	.walk = dirs_walk,
-	.branch = dirs_branch,
 	.path = dirs_path,
+	.source = dirs_source,
 	.list = dirs_list,
 	.stat = dirs_stat,
 	.readlink = dirs_readlink,
@@ -1007,33 +1046,14 @@ static const struct lower_ops dirs_ops = {
 };
 
 /* The branches' roots are the places of the root, as far down as none is opaque. */
-static int find_root(struct finding *finding)
-{
-	struct dirs *dirs = finding->dirs;
-
-	for (unsigned int i = 0; i < dirs->n_branches; i++) {
-		struct stat st;
-		int r = fd_stat(dirs->branches[i], NULL, &st);
-
-		if (r == 0)
-			r = add_place(finding, i, strdup("."), &st);
-		if (r == 0)
-			r = opaque_get(dirs->branches[i]);
-		if (r < 0 || r == OPAQUE_YES)
-			return r < 0 ? r : 0;
-		finding->places[i].has_xattr_whiteouts = r == OPAQUE_XATTR_WHITEOUTS;
-	}
-	return 0;
-}
-
 static int make_root(struct dirs *dirs)
 {
 	cleanup_finding struct finding finding = { .dirs = dirs };
-	int r = find_root(&finding);
+	int r = find_by_path(&finding, 0, "/");
 
 	if (r < 0)
 		return r;
-	dirs->root = object_of_places(&finding, LOWER_ROOT_INO);
+	dirs->root = object_of_places(&finding, LOWER_ROOT_INO, strdup("."));
 	return dirs->root ? 0 : -ENOMEM;
 }
 
@@ -1050,8 +1070,7 @@ int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, 
 	dirs->fds = fds;
 	pthread_mutex_init(&dirs->lock, NULL);
 	pthread_mutex_init(&dirs->groups_lock, NULL);
-	dirs->is_scanned = calloc(n_branches, sizeof(*dirs->is_scanned));
-	r = dirs->is_scanned ? make_root(dirs) : -ENOMEM;
+	r = make_root(dirs);
 	if (r < 0) {
 		dirs_free(&dirs->base);
 		return r;

@@ -13,8 +13,8 @@ struct lower_ops {
 	int (*lookup)(struct lower_obj *dir, const char *name, struct lower_obj **ret,
 		      struct stat *st);
 	int (*walk)(struct lower *lower, const char *path, struct lower_obj **ret);
-	unsigned int (*branch)(struct lower_obj *obj);
-	int (*path)(struct lower_obj *obj, char **ret);
+	int (*path)(struct lower_obj *dir, char **ret);
+	int (*source)(struct lower_obj *obj, unsigned int *branch, char **path);
 	int (*list)(struct lower_obj *dir, struct listing **ret);
 	int (*stat)(struct lower_obj *obj, struct stat *ret);
 	int (*readlink)(struct lower_obj *obj, char **ret);

@@ -82,14 +82,14 @@ int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret
  */
 int lower_walk(struct lower *lower, const char *path, struct lower_obj **ret);
 
-/* The branch that the object's attributes and content come from. */
-unsigned int lower_branch(struct lower_obj *obj);
+/* Where a directory is in the tree: what lower_walk finds it by; allocated, with a slash first. */
+int lower_path(struct lower_obj *dir, char **ret);
 
 /*
- * Where it is in that branch: a path from the branch's root, allocated,
- * beginning with a slash.  For a directory, what lower_walk finds it by.
+ * Which branch the object's attributes and content come from, and where in it
+ * that is: a path from the branch's root, allocated; "." for the root itself.
  */
-int lower_path(struct lower_obj *obj, char **ret);
+int lower_source(struct lower_obj *obj, unsigned int *branch, char **path);
 
 /* The sealed listing of `dir`, with a reference. Entry numbers are final. */
 int lower_list(struct lower_obj *dir, struct listing **ret);

@@ -57,8 +57,8 @@ config() {
 	printf '{"created":"2020-01-02T03:04:05Z","architecture":"%s","os":"linux","config":{},' "${arch:-$(go_arch)}"
 	printf '"rootfs":{"type":"layers","diff_ids":['
 	comma=
-	for layer in "$@"; do
-		printf '%s"sha256:%s"' "$comma" "$(sha "$layer")"
+	for tar in "$@"; do
+		printf '%s"sha256:%s"' "$comma" "$(sha "$tar")"
 		comma=,
 	done
 	printf ']}}'
@@ -89,8 +89,8 @@ oci_manifest() {
 	config "$@" >"$TMP/config"
 	printf '{"schemaVersion":2,"config":{%s},"layers":[' "$(add_blob "$layout" "$TMP/config")" >"$TMP/manifest"
 	comma=
-	for layer in "$@"; do
-		$pack <"$layer" >"$TMP/packed"
+	for tar in "$@"; do
+		$pack <"$tar" >"$TMP/packed"
 		printf '%s{%s}' "$comma" "$(add_blob "$layout" "$TMP/packed")" >>"$TMP/manifest"
 		comma=,
 	done
@@ -128,9 +128,9 @@ docker_archive() {
 	cp "$TMP/config" "$archive/$(sha "$TMP/config").json"
 	printf '[{"Config":"%s.json","RepoTags":["%s"],"Layers":[' "$(sha "$TMP/config")" "$tag" >"$archive/manifest.json"
 	comma=
-	for layer in "$@"; do
-		cp "$layer" "$archive/$(sha "$layer").tar"
-		printf '%s"%s.tar"' "$comma" "$(sha "$layer")" >>"$archive/manifest.json"
+	for tar in "$@"; do
+		cp "$tar" "$archive/$(sha "$tar").tar"
+		printf '%s"%s.tar"' "$comma" "$(sha "$tar")" >>"$archive/manifest.json"
 		comma=,
 	done
 	printf ']}]' >>"$archive/manifest.json"

@@ -8,6 +8,16 @@
 
 enum { MAX_BRANCHES = 8 };
 
+/* The branch that an object comes from. */
+static unsigned int branch_of(struct lower_obj *obj)
+{
+	cleanup_free char *path = NULL;
+	unsigned int branch;
+
+	assert(lower_source(obj, &branch, &path) == 0);
+	return branch;
+}
+
 static int branches[MAX_BRANCHES]; /* topmost first */
 static size_t n_branches;
 static struct fdcache fds;
@@ -833,6 +843,7 @@ static void test_branch_and_open(void)
 {
 	cleanup_lower_obj struct lower_obj *obj = NULL;
 	cleanup_free char *path = NULL;
+	unsigned int branch;
 
 	begin(3);
 	make_dir(branches[0], "d", 0755);
@@ -840,13 +851,13 @@ static void test_branch_and_open(void)
 	make_file(branches[1], "d/f", "f");
 	open_lower();
 	obj = find("d/f");
-	assert_eq(lower_branch(obj), 1);
-	assert_eq(lower_path(obj, &path), 0);
-	assert_streq(path, "/d/f");
+	assert_eq(branch_of(obj), 1);
+	assert_eq(lower_source(obj, &branch, &path), 0);
+	assert_streq(path, "d/f");
 	lower_unref(take_ptr(obj));
 	obj = find("");
 	assert_eq(obj->ino, LOWER_ROOT_INO);
-	assert_eq(lower_branch(obj), 0);
+	assert_eq(branch_of(obj), 0);
 	{
 		cleanup_fd int fd = lower_open(obj, O_PATH);
 

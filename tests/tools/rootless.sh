@@ -1,0 +1,49 @@
+#!/bin/sh
+# Without privilege: what cannot be set on disk is written down for the mount to show.
+. "$(dirname "$0")/lib.sh"
+need_root
+need tar setpriv getfattr
+
+mkdir "$TMP/home"
+chown 12345:12345 "$TMP/home"
+store=$TMP/home/store
+as_user() {
+	setpriv --reuid 12345 --regid 12345 --clear-groups "$@"
+}
+cairn() {
+	as_user "$CAIRN" --root "$store" "$@"
+}
+override() {
+	getfattr --absolute-names --only-values -n user.containers.override_stat "$1" 2>"$TMP/none" || echo none
+}
+
+"$MKTAR" dir d file d/root "root's" owner 12345 12345 file mine "mine" owner 7 8 file other "x" char null 1 3 symlink s other \
+	file .wh.gone "" dir op file op/.wh..wh..opq "" pax SCHILY.xattr.user.a b pax SCHILY.xattr.trusted.t v dir x link hard other \
+	dir ./ >"$TMP/image.tar"
+cp "$TMP/image.tar" "$TMP/home/image.tar"
+setfattr -n user.probe -v x "$TMP/home/image.tar" || skip "no user attributes here"
+cairn import "$TMP/home/image.tar" >"$TMP/out"
+b=$(branch image:latest 0)
+[ "$(override "$b/d")" = "0:0:0755:dir" ] || fail "directory: $(override "$b/d")"
+[ "$(override "$b/d/root")" = "0:0:0644:file" ] || fail "file"
+[ "$(override "$b/mine")" = none ] || fail "a file of the user's own"
+[ "$(override "$b/other")" = "7:8:0644:file" ] || fail "another's file"
+[ "$(override "$b/null")" = "7:8:0644:char-1-3" ] || fail "device: $(override "$b/null")"
+[ "$(getfattr --absolute-names --only-values -n user.a "$b/x")" = b ] || fail "attribute"
+[ "$b/hard" -ef "$b/other" ] && [ -L "$b/s" ] || fail "links"
+[ -e "$b/.wh.gone" ] || [ -c "$b/gone" ] || fail "whiteout"
+[ "$(getfattr --absolute-names --only-values -n user.overlay.opaque "$b/op")" = y ] || fail "opaque"
+[ -z "$(find "$store" ! -user 12345)" ] || fail "files of another user"
+
+# Modes that would shut out the daemon.
+mkdir -p "$TMP/t/locked/in"
+echo x >"$TMP/t/locked/in/secret"
+chmod 0 "$TMP/t/locked/in/secret" "$TMP/t/locked"
+tar -C "$TMP/t" --owner=12345 --group=12345 --numeric-owner -cf "$TMP/home/locked.tar" .
+cairn import "$TMP/home/locked.tar" >"$TMP/out"
+b=$(branch locked:latest 0)
+[ "$(override "$b/locked")" = "12345:12345:00:dir" ] || fail "mode 000: $(override "$b/locked")"
+[ "$(as_user cat "$b/locked/in/secret")" = x ] || fail "mode 000: not readable"
+cairn rm locked image
+[ -z "$(ls "$store/layers")" ] || fail "not removed"
+nothing_left

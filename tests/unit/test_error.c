@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#undef NDEBUG
+#include "image/error.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+int main(void)
+{
+	struct error error;
+	char large[3000];
+
+	assert(error_set(&error, -EINVAL, "'%s': %d", "a\nb\x7f", 5) == -EINVAL);
+	assert(strcmp(error.text, "'a\\x0ab\\x7f': 5") == 0);
+	assert(error_errno(&error, -ENOENT, "%s", "file") == -ENOENT);
+	assert(strcmp(error.text, "file: No such file or directory") == 0);
+	assert(error_within(&error, -ENOENT, "layer %d", 2) == -ENOENT);
+	assert(strcmp(error.text, "layer 2: file: No such file or directory") == 0);
+
+	/* Too long is cut, whole escapes included. */
+	memset(large, '\1', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	error_set(&error, -EINVAL, "%s", large);
+	assert(strlen(error.text) < sizeof(error.text));
+	error_within(&error, -EINVAL, "%s", large);
+	assert(strlen(error.text) < sizeof(error.text));
+	return 0;
+}
