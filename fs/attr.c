@@ -2,12 +2,15 @@
 /* Attributes and extended attributes of one object. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/xattr.h"
 #include "copyup.h"
+#include "names.h"
 #include "upper.h"
 
 static int merged_nlink(struct fs *fs, struct node *dir, struct stat *st)
@@ -46,7 +49,7 @@ static int lower_nlink(struct fs *fs, struct node *node, struct lower_obj *lower
 	links = node->is_removed ? 0 : node->lower_links;
 	pthread_mutex_unlock(&node->lock);
 	if (links < 0 && st->st_nlink > 1) {
-		links = upper_visible_names(fs, lower, NULL, NULL);
+		links = names_visible(fs, lower, NULL, NULL);
 		if (links < 0)
 			return links;
 		pthread_mutex_lock(&node->lock);
@@ -173,6 +176,60 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned
 		return r;
 	r = apply(fs, node, ref->fd, st, set);
 	return r < 0 ? r : fs_getattr(fs, node, ret);
+}
+
+/* The object itself wherever it is, opened as `flags` say; or -errno. */
+static int open_any(struct fs *fs, struct node *node, int flags)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = 0;
+
+	if (!node_has_upper(node)) {
+		lower = node_lower(node);
+		if (lower)
+			return lower_open(lower, flags);
+	}
+	ref = upper_open(fs, node, &r);
+	if (!ref)
+		return r;
+	if (flags & O_PATH)
+		return fcntl(ref->fd, F_DUPFD_CLOEXEC, 0);
+	return fd_reopen(ref->fd, flags);
+}
+
+int fs_birth(struct fs *fs, struct node *node, struct timespec *ret)
+{
+	cleanup_fd int fd = open_any(fs, node, O_PATH);
+	struct statx stx;
+
+	if (fd < 0)
+		return fd;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BTIME, &stx) < 0)
+		return -errno;
+	if (stx.stx_mask & STATX_BTIME)
+		*ret = (struct timespec){ stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec };
+	return 0;
+}
+
+int fs_flags(struct fs *fs, struct node *node, unsigned int command, void *flags)
+{
+	bool is_set = command == FS_IOC_SETFLAGS || command == FS_IOC_FSSETXATTR;
+	cleanup_fd int fd = -1;
+	int r = 0;
+
+	if (!is_set && command != FS_IOC_GETFLAGS && command != FS_IOC_FSGETXATTR)
+		return -ENOTTY;
+	if (!S_ISREG(node->type) && !S_ISDIR(node->type))
+		return -ENOTTY;
+	if (is_set)
+		r = fs_copyup(fs, node);
+	if (r < 0)
+		return r;
+	fd = open_any(fs, node, O_RDONLY);
+	if (fd < 0)
+		return fd;
+	return ioctl(fd, command, flags) < 0 ? -errno : 0;
 }
 
 int fs_readlink(struct fs *fs, struct node *node, char **ret)

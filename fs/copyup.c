@@ -17,12 +17,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/copy.h"
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "names.h"
 #include "upper.h"
 
 /* Makes the object of the lower type, empty, under the staged name. */
@@ -57,6 +60,30 @@ static int copy_content(struct lower_obj *lower, struct staged *staged, off_t si
 	if (r == 0 && do_fsync && fsync(dst) < 0)
 		return -errno;
 	return r;
+}
+
+/*
+ * The flags that chattr(1) sets and that say how a file is to be treated, not
+ * how it is stored.  Immutable and append-only would be in the way of what the
+ * file is copied up for; overlayfs leaves them below too.
+ */
+static void copy_flags(struct lower_obj *lower, struct staged *staged, mode_t mode)
+{
+	enum { KEPT = FS_NOATIME_FL | FS_SYNC_FL | FS_DIRSYNC_FL | FS_NODUMP_FL };
+	cleanup_fd int src = -1;
+	cleanup_fd int dst = -1;
+	int flags, had;
+
+	if (!S_ISREG(mode) && !S_ISDIR(mode))
+		return;
+	src = lower_open(lower, O_RDONLY);
+	if (src < 0 || ioctl(src, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & KEPT))
+		return;
+	dst = fd_open(staged->dirfd, staged->name, O_RDONLY, 0);
+	if (dst < 0 || ioctl(dst, FS_IOC_GETFLAGS, &had) < 0)
+		return;
+	had |= flags & KEPT;
+	ioctl(dst, FS_IOC_SETFLAGS, &had);
 }
 
 static int copy_attributes(struct lower_obj *lower, int fd, const struct stat *st)
@@ -110,6 +137,8 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 				 fs->config->do_fsync);
 	if (r == 0)
 		r = copy_attributes(lower, fd, st);
+	if (r == 0)
+		copy_flags(lower, staged, st->st_mode);
 	*real = made.st_ino;
 	return r;
 }
@@ -140,18 +169,13 @@ struct group {
 	int fd; /* the copy */
 };
 
-static int link_name(void *context, const char *path)
+static int link_name(void *context, struct node *dir, const char *name)
 {
 	struct group *group = context;
-	const char *slash = strrchr(path, '/');
-	cleanup_node struct node *dir = NULL;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat before;
-	int r = upper_walk(group->fs, path, slash ? (size_t)(slash - path) : 0, &dir);
+	int r = fs_copyup(group->fs, dir);
 
-	if (r != FS_FOUND)
-		return r;
-	r = fs_copyup(group->fs, dir);
 	if (r == 0)
 		ref = upper_open(group->fs, dir, &r);
 	if (!ref)
@@ -159,7 +183,7 @@ static int link_name(void *context, const char *path)
 	pthread_mutex_lock(&dir->names);
 	r = fd_stat(ref->fd, NULL, &before);
 	if (r == 0)
-		r = fd_link(group->fd, ref->fd, slash ? slash + 1 : path);
+		r = fd_link(group->fd, ref->fd, name);
 	if (r == 0) {
 		const struct timespec times[2] = { before.st_atim, before.st_mtim };
 
@@ -228,7 +252,7 @@ static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lowe
 	if (r == 0 && !S_ISDIR(st.st_mode) && st.st_nlink > 1) {
 		struct group group = { .fs = fs, .fd = fd };
 
-		r = upper_visible_names(fs, lower, link_name, &group);
+		r = names_visible(fs, lower, link_name, &group);
 	}
 	if (r < 0)
 		return r;
@@ -236,33 +260,22 @@ static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lowe
 	return 0;
 }
 
-struct first {
-	struct fs *fs;
-	struct node *node;
-};
-
-static int note_name(void *context, const char *path)
+static int note_name(void *context, struct node *dir, const char *name)
 {
-	struct first *first = context;
-	const char *slash = strrchr(path, '/');
-	cleanup_node struct node *dir = NULL;
-	int r = upper_walk(first->fs, path, slash ? (size_t)(slash - path) : 0, &dir);
+	int r = node_add_alias(context, dir, name);
 
-	if (r == FS_FOUND)
-		r = node_add_alias(first->node, dir, slash ? slash + 1 : path);
-	return r < 0 ? r : dir ? 1 : 0;
+	return r < 0 ? r : 1;
 }
 
 /* Some name of the node: one that is known, or one that lower knows and that shows. */
 static int some_name(struct fs *fs, struct node *node, struct lower_obj *lower, struct node **dir,
 		     char **name)
 {
-	struct first first = { .fs = fs, .node = node };
 	int r = node_alias(node, 0, dir, name);
 
 	if (r != 0)
 		return r;
-	r = upper_visible_names(fs, lower, note_name, &first);
+	r = names_visible(fs, lower, note_name, node);
 	return r < 0 ? r : node_alias(node, 0, dir, name);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "names.h"
 #include "probe.h"
 #include "upper.h"
 
@@ -47,7 +48,7 @@ static int open_work(struct fs *fs)
 	fs->orphans = work_dir(fs, orphans_name, fs->config->is_restart);
 	if (fs->orphans < 0)
 		return fs->orphans;
-	return state_open(fs->config->work, &fs->state);
+	return state_open(fs->config->work, fs->config->is_restart, &fs->state);
 }
 
 /* Answers 0, FS_STALE_CHAIN or -errno. */
@@ -131,6 +132,8 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	fs->staging = fs->orphans = -1;
 	fdcache_init(&fs->fds, fd_limit());
 	nodes_init(&fs->nodes, &fs->fds, forget_orphan, fs);
+	pthread_mutex_init(&fs->scan_lock, NULL);
+	pthread_mutex_init(&fs->moved_lock, NULL);
 	stale = open_lower(fs);
 	if (stale < 0)
 		r = stale;
@@ -154,6 +157,7 @@ void fs_close(struct fs *fs)
 {
 	if (!fs)
 		return;
+	names_done(fs);
 	nodes_done(&fs->nodes);
 	lower_free(fs->lower);
 	state_close(fs->state);

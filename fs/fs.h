@@ -56,6 +56,11 @@ struct fs {
 	atomic_ulong n_staged;
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
 	struct node *root;
+	pthread_mutex_t scan_lock; /* held while upper is looked through for renamed directories */
+	bool is_scanned; /* guarded by scan_lock */
+	pthread_mutex_t moved_lock; /* guards what follows */
+	struct node **moved; /* directories with a lower part that were renamed; references */
+	size_t n_moved;
 };
 
 /*
@@ -142,6 +147,17 @@ enum {
 };
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned int set,
 	       struct stat *ret);
+
+/* When the object that stands for the node now was made; 0 and *ret untouched where that is
+ * unknown. */
+int fs_birth(struct fs *fs, struct node *node, struct timespec *ret);
+
+/*
+ * The flags that ioctl_iflags(2) is about, and their like: `command` is one of
+ * FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IOC_FSGETXATTR and FS_IOC_FSSETXATTR,
+ * `flags` what it takes. -ENOTTY for any other, or where there are none.
+ */
+int fs_flags(struct fs *fs, struct node *node, unsigned int command, void *flags);
 
 int fs_readlink(struct fs *fs, struct node *node, char **ret);
 int fs_statfs(struct fs *fs, struct statvfs *ret);

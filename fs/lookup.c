@@ -15,52 +15,35 @@
 #include "base/fd.h"
 #include "upper.h"
 
-/* Completes what was found to an entry: the node, one of its names, and its attributes. */
-static int found(struct fs *fs, struct node *dir, const char *name, const struct node *made,
-		 struct stat *st, struct entry *ret)
-{
-	cleanup_node struct node *node = NULL;
-	bool is_new;
-	int r;
+/* What a name was found to be: what its node is made from, if there is none yet. */
+struct found {
+	struct node made;
+	struct stat st;
+};
 
-	node = nodes_get_or_add(&fs->nodes, made, &is_new);
-	if (!node)
-		return -ENOMEM;
-	if ((node->type ^ made->type) & S_IFMT)
-		return -ESTALE; /* a number used twice: marks of other branches */
-	r = node_add_alias(node, dir, name);
-	if (r < 0)
-		return r;
-	if (node_is_removed(node))
-		orphan_adopt(fs, node); /* a name of it that was not known */
-	/* Attributes of upper need completing; so do those of a lower name of a file in upper. */
-	if (S_ISDIR(node->type) || st->st_nlink > 1 || node_has_upper(node) != made->has_upper) {
-		r = fs_getattr(fs, node, st);
-		if (r < 0)
-			return r;
-	}
-	st->st_ino = node->ino;
-	ret->st = *st;
-	ret->node = take_ptr(node);
-	return FS_FOUND;
+static void found_done(struct found *found)
+{
+	lower_unref(found->made.lower);
 }
+#define cleanup_found CLEANUP(found_done)
 
-static int lookup_upper(struct fs *fs, struct node *dir, struct lower_obj *lower, int dirfd,
-			const char *name, struct stat *st, struct entry *ret)
+static int find_upper(struct fs *fs, struct lower_obj *lower, int dirfd, const char *name,
+		      struct found *ret)
 {
-	cleanup_lower_obj struct lower_obj *merged = NULL;
-	struct node made = { .type = st->st_mode & S_IFMT, .has_upper = true, .real = st->st_ino };
+	struct node *made = &ret->made;
 	int r;
 
-	if (S_ISDIR(st->st_mode)) {
-		r = upper_merges_with(fs, dirfd, name, lower, &merged);
+	*made = (struct node){ .type = ret->st.st_mode & S_IFMT,
+			       .has_upper = true,
+			       .real = ret->st.st_ino };
+	if (S_ISDIR(made->type)) {
+		r = upper_merges_with(fs, dirfd, name, lower, &made->lower);
 		if (r < 0)
 			return r;
-		made.lower = merged;
 	}
-	made.ino = merged ? state_set(fs->state, st->st_ino, merged->ino)
-			  : upper_number(fs, dirfd, name, st);
-	return made.ino ? found(fs, dir, name, &made, st, ret) : -ENOMEM;
+	made->ino = made->lower ? state_set(fs->state, made->real, made->lower->ino)
+				: upper_number(fs, dirfd, name, &ret->st);
+	return made->ino ? FS_FOUND : -ENOMEM;
 }
 
 /* --- groups of names that a crash left half copied up --- */
@@ -107,50 +90,102 @@ static int rejoin(struct fs *fs, struct node *dir, const char *name, struct lowe
 	return r < 0 && r != -EEXIST ? r : 1;
 }
 
-static int lookup_lower(struct fs *fs, struct node *dir, struct lower_obj *lower, const char *name,
-			struct entry *ret)
+static int find(struct fs *fs, struct node *dir, const char *name, struct found *ret);
+
+static int find_lower(struct fs *fs, struct node *dir, struct lower_obj *lower, const char *name,
+		      struct found *ret)
 {
 	cleanup_lower_obj struct lower_obj *obj = NULL;
-	struct node made = { 0 };
-	struct stat st;
-	int r = lower_lookup(lower, name, &obj, &st);
+	int r = lower_lookup(lower, name, &obj, &ret->st);
 
 	if (r != LOWER_FOUND)
 		return r;
-	if (st.st_nlink > 1 && !S_ISDIR(obj->type) && fs->config->upper >= 0) {
+	if (ret->st.st_nlink > 1 && !S_ISDIR(obj->type) && fs->config->upper >= 0) {
 		r = rejoin(fs, dir, name, obj);
 		if (r != 0)
-			return r < 0 ? r : fs_lookup(fs, dir, name, ret);
+			return r < 0 ? r : find(fs, dir, name, ret);
 	}
-	made.ino = obj->ino;
-	made.type = obj->type;
-	made.lower = obj;
-	return found(fs, dir, name, &made, &st, ret);
+	ret->made = (struct node){ .ino = obj->ino, .type = obj->type };
+	ret->made.lower = take_ptr(obj);
+	return FS_FOUND;
 }
 
-int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct entry *ret)
+/* What stands at a name: FS_FOUND, FS_ABSENT or -errno. */
+static int find(struct fs *fs, struct node *dir, const char *name, struct found *ret)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 	int r = 0;
 
 	if (strlen(name) > NAME_MAX)
 		return -ENAMETOOLONG;
-	if (whiteout_is_mark_name(name))
+	if (whiteout_is_mark_name(name) || node_is_removed(dir))
 		return FS_ABSENT;
 	lower = node_lower(dir);
 	if (node_has_upper(dir)) {
 		cleanup_fd_ref struct fd_ref *ref = upper_open(fs, dir, &r);
-		struct stat st;
 
 		if (!ref)
 			return r;
-		r = upper_probe(ref->fd, name, &st);
+		r = upper_probe(ref->fd, name, &ret->st);
 		if (r == UPPER_OBJECT)
-			return lookup_upper(fs, dir, lower, ref->fd, name, &st, ret);
+			return find_upper(fs, lower, ref->fd, name, ret);
 		if (r != UPPER_NOTHING)
 			return r < 0 ? r : FS_ABSENT;
 	}
-	return lower ? lookup_lower(fs, dir, lower, name, ret) : FS_ABSENT;
+	return lower ? find_lower(fs, dir, lower, name, ret) : FS_ABSENT;
+}
+
+/* The node of what was found, with this name noted. */
+static int node_of(struct fs *fs, struct node *dir, const char *name, const struct node *made,
+		   struct node **ret)
+{
+	cleanup_node struct node *node = NULL;
+	bool is_new;
+	int r;
+
+	node = nodes_get_or_add(&fs->nodes, made, &is_new);
+	if (!node)
+		return -ENOMEM;
+	if ((node->type ^ made->type) & S_IFMT)
+		return -ESTALE; /* a number used twice: marks of other branches */
+	r = node_add_alias(node, dir, name);
+	if (r < 0)
+		return r;
+	if (node_is_removed(node))
+		orphan_adopt(fs, node); /* a name of it that was not known */
+	*ret = take_ptr(node);
+	return FS_FOUND;
+}
+
+int upper_step(struct fs *fs, struct node *dir, const char *name, struct node **ret)
+{
+	cleanup_found struct found found = { 0 };
+	int r = find(fs, dir, name, &found);
+
+	return r == FS_FOUND ? node_of(fs, dir, name, &found.made, ret) : r;
+}
+
+int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct entry *ret)
+{
+	cleanup_found struct found found = { 0 };
+	cleanup_node struct node *node = NULL;
+	int r = find(fs, dir, name, &found);
+
+	if (r == FS_FOUND)
+		r = node_of(fs, dir, name, &found.made, &node);
+	if (r != FS_FOUND)
+		return r;
+	/* Attributes of upper need completing; so do those of a lower name of a file in upper. */
+	if (S_ISDIR(node->type) || found.st.st_nlink > 1 ||
+	    node_has_upper(node) != found.made.has_upper) {
+		r = fs_getattr(fs, node, &found.st);
+		if (r < 0)
+			return r;
+	}
+	found.st.st_ino = node->ino;
+	ret->st = found.st;
+	ret->node = take_ptr(node);
+	return FS_FOUND;
 }
 
 struct node *fs_parent(struct node *dir)
@@ -162,90 +197,4 @@ struct node *fs_parent(struct node *dir)
 		return node_ref(dir);
 	free(name);
 	return parent;
-}
-
-int upper_walk(struct fs *fs, const char *path, size_t length, struct node **ret)
-{
-	cleanup_node struct node *at = node_ref(fs->root);
-	const char *end = path + length;
-
-	while (path < end) {
-		size_t size = strcspn(path, "/");
-		cleanup_free char *name = strndup(
-			path, size < (size_t)(end - path) ? size : (size_t)(end - path));
-		struct entry entry = { 0 };
-		int r = name ? fs_lookup(fs, at, name, &entry) : -ENOMEM;
-
-		if (r != FS_FOUND)
-			return r;
-		node_unref(at);
-		at = entry.node;
-		path += size;
-		path += strspn(path, "/");
-	}
-	*ret = take_ptr(at);
-	return FS_FOUND;
-}
-
-/* --- lower names that show --- */
-
-/* Whether upper leaves the lower name `path` alone: 1, 0 or -errno. */
-static int shows(struct fs *fs, const char *path)
-{
-	cleanup_fd int at = -1;
-
-	if (fs->config->upper < 0)
-		return 1;
-	at = fd_open(fs->config->upper, ".", O_PATH | O_DIRECTORY, 0);
-	while (at >= 0) {
-		size_t size = strcspn(path, "/");
-		cleanup_free char *name = strndup(path, size);
-		cleanup_free char *redirect = NULL;
-		struct stat st;
-		int next, r;
-
-		r = name ? upper_probe(at, name, &st) : -ENOMEM;
-		if (r != UPPER_OBJECT)
-			return r < 0 ? r : r == UPPER_NOTHING;
-		path += size + strspn(path + size, "/");
-		if (!*path || !S_ISDIR(st.st_mode))
-			return 0;
-		next = fd_open(at, name, O_PATH | O_DIRECTORY, 0);
-		close(at);
-		at = next;
-		r = at < 0 ? at : opaque_get(at);
-		if (r < 0 || r == OPAQUE_YES)
-			return r < 0 ? r : 0;
-		r = redirect_get(at, &redirect);
-		if (r != 0)
-			return r < 0 ? r : 0;
-	}
-	return at;
-}
-
-struct showing {
-	struct fs *fs;
-	int (*each)(void *context, const char *path);
-	void *context;
-	int count;
-};
-
-static int count_showing(void *context, const char *path)
-{
-	struct showing *showing = context;
-	int r = shows(showing->fs, path);
-
-	if (r != 1)
-		return r;
-	showing->count++;
-	return showing->each ? showing->each(showing->context, path) : 0;
-}
-
-int upper_visible_names(struct fs *fs, struct lower_obj *lower,
-			int (*each)(void *context, const char *path), void *context)
-{
-	struct showing showing = { .fs = fs, .each = each, .context = context };
-	int r = lower_names(lower, count_showing, &showing);
-
-	return r != 0 ? r : showing.count;
 }

@@ -283,6 +283,8 @@ void nodes_done(struct nodes *nodes)
 			free(node->aliases);
 			node->aliases = next;
 		}
+		if (node->is_orphan)
+			nodes->orphan_gone(nodes->context, node->ino);
 		node_free(node);
 	}
 	table_done(&nodes->table);

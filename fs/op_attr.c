@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Requests about attributes. */
 #include <errno.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "op.h"
 
@@ -80,6 +82,80 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	reply_attr(req, r, &st);
 }
 
+static struct statx_timestamp timestamp(struct timespec time)
+{
+	return (struct statx_timestamp){ .tv_sec = time.tv_sec, .tv_nsec = (uint32_t)time.tv_nsec };
+}
+
+/* Asked for only when the birth time is wanted: the rest comes with GETATTR. */
+void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_file_info *fi)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+	struct timespec birth = { .tv_nsec = -1 };
+	struct statx stx = { .stx_mask = STATX_BASIC_STATS };
+	struct stat st;
+	int r;
+
+	(void)mask;
+	(void)fi;
+	if (!node)
+		return;
+	r = fs_getattr(op_fs(req), node, &st);
+	if (r == 0)
+		r = fs_birth(op_fs(req), node, &birth);
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	st = op_shown(req, &st);
+	stx.stx_ino = st.st_ino;
+	stx.stx_mode = (uint16_t)st.st_mode;
+	stx.stx_nlink = (uint32_t)st.st_nlink;
+	stx.stx_uid = st.st_uid;
+	stx.stx_gid = st.st_gid;
+	stx.stx_rdev_major = major(st.st_rdev);
+	stx.stx_rdev_minor = minor(st.st_rdev);
+	stx.stx_size = (uint64_t)st.st_size;
+	stx.stx_blocks = (uint64_t)st.st_blocks;
+	stx.stx_blksize = (uint32_t)st.st_blksize;
+	stx.stx_atime = timestamp(st.st_atim);
+	stx.stx_mtime = timestamp(st.st_mtim);
+	stx.stx_ctime = timestamp(st.st_ctim);
+	if (birth.tv_nsec >= 0) {
+		stx.stx_btime = timestamp(birth);
+		stx.stx_mask |= STATX_BTIME;
+	}
+	fuse_reply_statx(req, flags, &stx, op_mount(req)->timeout);
+}
+
+void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *arg,
+	      struct fuse_file_info *fi, unsigned int flags, const void *in, size_t in_size,
+	      size_t out_size)
+{
+	cleanup_node struct node *node = op_node(req, ino);
+	union {
+		int flags;
+		struct fsxattr fsx;
+	} data = { 0 };
+	int r;
+
+	(void)arg;
+	(void)fi;
+	if (!node)
+		return;
+	if (flags & FUSE_IOCTL_COMPAT || in_size > sizeof(data) || out_size > sizeof(data)) {
+		fuse_reply_err(req, ENOTTY);
+		return;
+	}
+	if (in_size)
+		memcpy(&data, in, in_size);
+	r = fs_flags(op_fs(req), node, command, &data);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		fuse_reply_ioctl(req, 0, &data, out_size);
+}
+
 void op_readlink(fuse_req_t req, fuse_ino_t ino)
 {
 	cleanup_node struct node *node = op_node(req, ino);
@@ -107,13 +183,46 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &st);
 }
 
+static bool is_in_group(fuse_req_t req, gid_t gid)
+{
+	gid_t groups[256];
+	int n = fuse_req_getgroups(req, 256, groups);
+
+	for (int i = 0; i < n && i < 256; i++) {
+		if (groups[i] == gid)
+			return true;
+	}
+	return fuse_req_ctx(req)->gid == gid;
+}
+
+/*
+ * Changing the mode by an ACL takes setgid away where chmod would.  The kernel
+ * could tell us (FUSE_SETXATTR_EXT), but libfuse does not know how.
+ */
+static int kill_setgid(fuse_req_t req, struct node *node, const char *name)
+{
+	struct stat st;
+	int r;
+
+	if (strcmp(name, "system.posix_acl_access") != 0 || fuse_req_ctx(req)->uid == 0)
+		return 0;
+	r = fs_getattr(op_fs(req), node, &st);
+	if (r < 0 || !(st.st_mode & S_ISGID) || is_in_group(req, op_shown(req, &st).st_gid))
+		return r;
+	st.st_mode &= ~(mode_t)S_ISGID;
+	return fs_setattr(op_fs(req), node, &st, FS_SET_MODE, &st);
+}
+
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		 int flags)
 {
 	cleanup_node struct node *node = op_node(req, ino);
+	int r;
 
-	if (node)
-		op_reply(req, fs_xattr_set(op_fs(req), node, name, value, size, flags));
+	if (!node)
+		return;
+	r = fs_xattr_set(op_fs(req), node, name, value, size, flags);
+	op_reply(req, r < 0 ? r : kill_setgid(req, node, name));
 }
 
 /* Answers with the bytes, or their number if that is what was asked for. */

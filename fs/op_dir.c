@@ -56,8 +56,7 @@ void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forg
 	fuse_reply_none(req);
 }
 
-static void make(fuse_req_t req, fuse_ino_t parent, const char *name,
-		 const struct newborn *newborn)
+static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const struct newborn *newborn)
 {
 	cleanup_node struct node *dir = op_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "names.h"
 #include "upper.h"
 
 int remove_check_empty(struct fs *fs, struct node *dir)
@@ -50,7 +51,7 @@ int remove_note(struct fs *fs, struct node *node, struct node *dir, const char *
 	if (!S_ISDIR(node->type) && !node_has_upper(node))
 		lower = node_lower(node);
 	if (lower) {
-		links = upper_visible_names(fs, lower, NULL, NULL);
+		links = names_visible(fs, lower, NULL, NULL);
 		if (links < 0)
 			return links;
 	}

@@ -18,6 +18,7 @@
 
 #include "base/copy.h"
 #include "base/fd.h"
+#include "names.h"
 #include "remove.h"
 #include "upper.h"
 
@@ -87,7 +88,9 @@ static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
 		return r;
 	if (lower) {
 		r = lower_path(lower, &path);
-		return r < 0 ? r : redirect_set(&fs->caps.style, ref->fd, path);
+		if (r == 0)
+			r = redirect_set(&fs->caps.style, ref->fd, path);
+		return r < 0 ? r : names_moved(fs, node);
 	}
 	r = lower_type_at(to, &type);
 	return r == LOWER_FOUND && S_ISDIR(type) ? opaque_set(&fs->caps.style, ref->fd)
@@ -129,6 +132,26 @@ static int keep_file(struct fs *fs, struct end *to)
 	if (ref)
 		r = fd_link(ref->fd, fs->orphans, orphan_name(to->entry.node->ino).s);
 	return r == -EEXIST ? 0 : r;
+}
+
+/*
+ * Without xattrs an empty directory cannot be opaque: the mark would be a file
+ * in it.  Then the two change places first, and the one that is replaced is
+ * taken from the old name; in between that name shows an empty directory.
+ */
+static int replace_by_swap(struct fs *fs, struct end *from, struct end *to, bool whiteout)
+{
+	int r = remove_check_empty(fs, to->entry.node);
+
+	if (r == 0)
+		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
+	if (r == 0 && whiteout)
+		r = whiteout_create(&fs->caps.style, from->ref->fd, from->name);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	r = fd_rename(from->ref->fd, from->name, fs->orphans, orphan_name(to->entry.node->ino).s,
+		      0);
+	return r < 0 ? r : 1;
 }
 
 /*
@@ -223,6 +246,22 @@ static int exchange(struct fs *fs, struct end *from, struct end *to)
 	return r;
 }
 
+/* Both steps: 1 if what was replaced is among the orphans now, 0 if not, or -errno. */
+static int replace_and_move(struct fs *fs, struct end *from, struct end *to, bool whiteout)
+{
+	struct node *target = to->entry.node;
+	int replaced, r;
+
+	if (target && S_ISDIR(target->type) && node_has_upper(target) &&
+	    !fs->caps.style.xattr_prefix)
+		return replace_by_swap(fs, from, to, whiteout);
+	replaced = prepare_replaced(fs, to);
+	if (replaced < 0)
+		return replaced;
+	r = move(fs, from, to, whiteout);
+	return r < 0 ? r : replaced;
+}
+
 static int replace(struct fs *fs, struct end *from, struct end *to)
 {
 	int replaced, whiteout, r;
@@ -235,11 +274,10 @@ static int replace(struct fs *fs, struct end *from, struct end *to)
 	if (whiteout < 0)
 		return whiteout;
 	lock_both(from->dir, to->dir);
-	replaced = prepare_replaced(fs, to);
-	r = replaced < 0 ? replaced : move(fs, from, to, whiteout);
+	replaced = replace_and_move(fs, from, to, whiteout);
 	unlock_both(from->dir, to->dir);
-	if (r < 0)
-		return r;
+	if (replaced < 0)
+		return replaced;
 	if (replaced == 1) {
 		pthread_mutex_lock(&to->entry.node->lock);
 		to->entry.node->is_orphan = true;

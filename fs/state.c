@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * In memory: a table of the numbers in use that are not yet on disk, or that
- * need not be.  On disk: META with the boot the file was written in, whether
- * it was closed, and the first number not yet handed out; NUMBER from the real
+ * need not be.  On disk: META with whether the file was closed, and the first
+ * number not yet handed out; NUMBER from the real
  * inode (8 bytes, big-endian) to ours (8 bytes, little-endian).
  *
  * Numbers are reserved in blocks: the file names a number beyond all that may
@@ -12,7 +12,6 @@
 
 #include <endian.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -49,14 +48,6 @@ struct state {
 	uint64_t next, reserved;
 };
 
-static void read_boot_id(char ret[64])
-{
-	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, ret, 63);
-
-	ret[n > 0 ? n : 0] = '\0';
-}
-
 static uint64_t read_number(struct index_value value)
 {
 	uint64_t n;
@@ -73,15 +64,12 @@ static void put_meta_number(struct index_txn *txn, const char *key, uint64_t n)
 	index_put(txn, META, key, strlen(key), &n, sizeof(n));
 }
 
-/* What is on disk is only good if it was closed, or written by this same boot. */
-static bool is_trusted(struct index_txn *txn, const char *boot_id)
+/* What is on disk is only good if it was closed: otherwise changes are missing. */
+static bool is_clean(struct index_txn *txn)
 {
 	struct index_value value;
 
-	if (index_get(txn, META, "clean", 5, &value) == INDEX_FOUND && read_number(value) == 1)
-		return true;
-	return index_get(txn, META, "boot", 4, &value) == INDEX_FOUND &&
-	       value.size == strlen(boot_id) && memcmp(value.data, boot_id, value.size) == 0;
+	return index_get(txn, META, "clean", 5, &value) == INDEX_FOUND && read_number(value) == 1;
 }
 
 static int drop_number(void *context, struct index_value key, struct index_value value)
@@ -94,17 +82,15 @@ static int drop_number(void *context, struct index_value key, struct index_value
 }
 
 /* Takes the next block of numbers and says that the file is in use. */
-static int begin(struct state *state)
+static int begin(struct state *state, bool is_restart)
 {
 	struct index_value value;
 	struct index_txn txn;
-	char boot_id[64];
 	int r = index_begin(state->index, true, &txn);
 
 	if (r < 0)
 		return r;
-	read_boot_id(boot_id);
-	if (!is_trusted(&txn, boot_id)) {
+	if (!is_restart && !is_clean(&txn)) {
 		while (index_each(&txn, NUMBER, NULL, 0, drop_number, &value) == 1) {
 			uint8_t key[8];
 
@@ -119,11 +105,10 @@ static int begin(struct state *state)
 	state->reserved = state->next + BLOCK;
 	put_meta_number(&txn, "next", state->reserved);
 	put_meta_number(&txn, "clean", 0);
-	index_put(&txn, META, "boot", 4, boot_id, strlen(boot_id));
 	return index_commit(&txn);
 }
 
-int state_open(int workdir, struct state **ret)
+int state_open(int workdir, bool is_restart, struct state **ret)
 {
 	struct state *state = calloc(1, sizeof(*state));
 	int r;
@@ -137,7 +122,7 @@ int state_open(int workdir, struct state **ret)
 		r = index_open(workdir, file_name, INDEX_WRITE_NOSYNC, tables, &state->index);
 	}
 	if (r == 0)
-		r = begin(state);
+		r = begin(state, is_restart);
 	if (r != 0) {
 		index_close(state->index);
 		pthread_mutex_destroy(&state->lock);
@@ -161,7 +146,7 @@ static struct real_key real_key(ino_t real)
 	return key;
 }
 
-/* Forgets the entries that the disk knows as well now. */
+/* Forgets the entries that the disk knows as well now; lower numbers it does not keep. */
 static void drop_written(struct state *state)
 {
 	struct table kept = { 0 };
@@ -170,7 +155,11 @@ static void drop_written(struct state *state)
 	while ((link = table_pop(&state->table))) {
 		struct entry *entry = TABLE_OBJECT(link, struct entry, link);
 
-		if (entry->is_dirty || table_add(&kept, link, table_hash_u64(entry->real)) < 0)
+		bool is_on_disk = entry->is_dirty &&
+				  (entry->is_gone || entry->ino >= LOWER_INO_END);
+
+		entry->is_dirty = false;
+		if (is_on_disk || table_add(&kept, link, table_hash_u64(entry->real)) < 0)
 			free(entry);
 	}
 	table_done(&state->table);
@@ -196,7 +185,7 @@ static int flush(struct state *state, bool is_clean)
 			struct real_key key = real_key(entry->real);
 			uint64_t ino = htole64(entry->ino);
 
-			if (entry->is_gone)
+			if (entry->is_gone || entry->ino < LOWER_INO_END)
 				index_delete(&txn, NUMBER, key.bytes, sizeof(key));
 			else if (entry->is_dirty)
 				index_put(&txn, NUMBER, key.bytes, sizeof(key), &ino, sizeof(ino));
@@ -307,14 +296,17 @@ uint64_t state_set(struct state *state, ino_t real, uint64_t ino)
 
 	pthread_mutex_lock(&state->lock);
 	known = find_number(state, real);
-	if (!known) {
+	if (!known || (ino && known != ino)) {
+		uint64_t before = known;
+
 		known = ino ? ino : new_number(state);
 		entry = need_entry(state, real);
 		if (entry) {
 			entry->ino = known;
 			entry->is_gone = false;
-			/* Only numbers from here are kept on disk. */
-			if (known >= LOWER_INO_END)
+			/* Only numbers from here on are kept on disk; others may have to go there.
+			 */
+			if (known >= LOWER_INO_END || before >= LOWER_INO_END)
 				count_change(state, entry);
 		} else {
 			known = 0;

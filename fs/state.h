@@ -14,13 +14,17 @@
 #ifndef FS_STATE_H
 #define FS_STATE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 struct state;
 
-/* Opens or begins the state in the work directory. 0 or negative errno. */
-int state_open(int workdir, struct state **ret);
+/*
+ * Opens or begins the state in the work directory.  What an earlier mount left
+ * is used if it was closed, or if this is a restart of the same mount.  0 or negative errno.
+ */
+int state_open(int workdir, bool is_restart, struct state **ret);
 
 /* Writes everything and marks the state clean. Accepts NULL. */
 void state_close(struct state *state);
@@ -29,9 +33,9 @@ void state_close(struct state *state);
 uint64_t state_find(struct state *state, ino_t real);
 
 /*
- * Gives `real` the number `ino`, or, if that is 0, a new one that no object of
- * this mount ever had.  Returns the number it has then, or 0: out of memory.
- * If another thread was faster, its number stands.
+ * Gives `real` the number `ino`; or, if that is 0, the one it has already, or
+ * else a new one that no object of this mount ever had.  Returns the number it
+ * has then, or 0: out of memory.
  */
 uint64_t state_set(struct state *state, ino_t real, uint64_t ino);
 

@@ -33,14 +33,14 @@ struct orphan_name orphan_name(uint64_t ino)
 
 void orphan_remove(struct fs *fs, uint64_t ino)
 {
+	struct orphan_name name = orphan_name(ino);
 	struct stat st;
-	const char *name = orphan_name(ino).s;
 
-	if (fd_stat(fs->orphans, name, &st) < 0)
+	if (fd_stat(fs->orphans, name.s, &st) < 0)
 		return;
 	if (S_ISDIR(st.st_mode) || st.st_nlink == 1)
 		state_drop(fs->state, st.st_ino);
-	fd_remove_tree(fs->orphans, name);
+	fd_remove_tree(fs->orphans, name.s);
 }
 
 void orphan_adopt(struct fs *fs, struct node *node)

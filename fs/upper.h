@@ -53,15 +53,8 @@ void orphan_remove(struct fs *fs, uint64_t ino);
 /* A file that had lost its names, or those that were known, or never had one, has one again. */
 void orphan_adopt(struct fs *fs, struct node *node);
 
-/*
- * How many lower names of a file show in the union, and for each of them
- * `each` (may be NULL) until it answers other than 0; the count or that answer.
- */
-int upper_visible_names(struct fs *fs, struct lower_obj *lower,
-			int (*each)(void *context, const char *path), void *context);
-
-/* The node at a path of the union, with a reference. FS_FOUND, FS_ABSENT or -errno. */
-int upper_walk(struct fs *fs, const char *path, size_t length, struct node **ret);
+/* As fs_lookup, without asking for attributes. */
+int upper_step(struct fs *fs, struct node *dir, const char *name, struct node **ret);
 
 /* --- staging (staging.c): new things are made in the work directory, then published --- */
 

@@ -23,9 +23,9 @@ enum cmd_exit {
 
 struct cmd {
 	const char *name;
-	const char *args;    /* as in "[--json]" */
+	const char *args; /* as in "[--json]" */
 	const char *summary; /* one line, for `cairn --help` */
-	const char *help;    /* what the command does, then its options, a line each */
+	const char *help; /* what the command does, then its options, a line each */
 	/* argv[0] is the command's name; the result is a cmd_exit. */
 	int (*run)(int argc, char *argv[]);
 };
@@ -50,8 +50,7 @@ int cmd_option(const struct cmd *cmd, int argc, char *argv[], const struct optio
 bool cmd_check_operands(const struct cmd *cmd, int argc, int min, int max);
 
 /* Prints "cairn NAME: TEXT" on stderr; returns CMD_FAILED. */
-int cmd_fail(const struct cmd *cmd, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+int cmd_fail(const struct cmd *cmd, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* "1.2 MB", decimal, in `text`. */
 const char *cmd_size(char text[16], unsigned long long size);

@@ -9,20 +9,20 @@
 static int show_row(void *context, const struct container *container)
 {
 	(void)context;
-	printf("%-17s %-20s %-32s %-4s %s\n", container->id, container->name,
-	       container->image_name, container->read_only ? "ro" : "rw",
+	printf("%-17s %-20s %-32s %-4s %s\n", container->id, container->name, container->image_name,
+	       container->read_only ? "ro" : "rw",
 	       container->mount_point ? container->mount_point : "-");
 	return 0;
 }
 
 static int show_object(void *json, const struct container *container)
 {
-	json_array_append_new(
-		json, json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:b}", "id", container->id,
-				"name", container->name, "image", container->image.hex,
-				"image_name", container->image_name, "mount_point",
-				container->mount_point, "created", container->created,
-				"read_only", container->read_only));
+	json_array_append_new(json,
+			      json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s?, s:b}", "id",
+					container->id, "name", container->name, "image",
+					container->image.hex, "image_name", container->image_name,
+					"mount_point", container->mount_point, "created",
+					container->created, "read_only", container->read_only));
 	return 0;
 }
 

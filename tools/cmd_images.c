@@ -47,11 +47,10 @@ static json_t *describe(const struct image *image, json_t *tags)
 	json_t *layers = json_array();
 
 	for (size_t i = 0; i < image->n_layers; i++)
-		json_array_append_new(layers,
-				      json_pack("{s:s+, s:s, s:I}", "diff_id", "sha256:",
-						image->layers[i].diff_id.hex, "directory",
-						image->layers[i].branch.hex, "size",
-						(json_int_t)image->layers[i].size));
+		json_array_append_new(layers, json_pack("{s:s+, s:s, s:I}", "diff_id",
+							"sha256:", image->layers[i].diff_id.hex,
+							"directory", image->layers[i].branch.hex,
+							"size", (json_int_t)image->layers[i].size));
 	return json_pack("{s:s, s:o, s:s+, s:s?, s:s?, s:s?, s:I, s:o}", "id", image->id.hex,
 			 "tags", tags, "chain_id", "sha256:", image->chain.hex, "architecture",
 			 image->architecture, "os", image->os, "created", image->created, "size",

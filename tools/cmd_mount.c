@@ -33,8 +33,8 @@ struct request {
 /* What is to be mounted: found while the store is open, used when it is closed. */
 struct plan {
 	struct container container;
-	bool resumed;  /* the container was there before */
-	char *source;  /* as /proc/mounts shows it */
+	bool resumed; /* the container was there before */
+	char *source; /* as /proc/mounts shows it */
 	char *options; /* what cairnfs gets after -o */
 };
 
@@ -55,8 +55,8 @@ static void put_escaped(FILE *out, const char *path)
 	}
 }
 
-static void put_directory(FILE *out, const char *option, const struct store *store,
-			  const char *id, const char *part)
+static void put_directory(FILE *out, const char *option, const struct store *store, const char *id,
+			  const char *part)
 {
 	fputs(option, out);
 	put_escaped(out, store->path);
@@ -130,8 +130,7 @@ static int resume(struct store *store, const struct request *request, const stru
 }
 
 static int make_container(struct store *store, const struct request *request,
-			  const struct reference *reference, struct error *error,
-			  struct plan *plan)
+			  const struct reference *reference, struct error *error, struct plan *plan)
 {
 	struct container_request fresh = {
 		.name = request->name,
@@ -179,8 +178,8 @@ static int make_plan(const struct request *request, struct plan *plan)
 		r = make_container(store, request, &reference, &error, plan);
 	if (r >= 0) {
 		plan->options = make_options(store, &image, &plan->container);
-		if (!plan->options || asprintf(&plan->source, "cairn:%s",
-					       plan->container.image_name) < 0)
+		if (!plan->options ||
+		    asprintf(&plan->source, "cairn:%s", plan->container.image_name) < 0)
 			r = error_errno(&error, -ENOMEM, "%s", request->image);
 	}
 	image_done(&image);
@@ -231,8 +230,8 @@ static int mount_image(const struct request *request)
 	int r = daemon ? make_plan(request, &plan) : -ENOMEM;
 
 	if (r == 0) {
-		char *const argv[] = { daemon, plan.source, plan.container.mount_point, "-o",
-				       plan.options, NULL };
+		char *const argv[] = { daemon, plan.source,  plan.container.mount_point,
+				       "-o",   plan.options, NULL };
 
 		if (process_run(argv) != 0) {
 			r = -EIO;

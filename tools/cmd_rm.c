@@ -30,7 +30,8 @@ const struct cmd cmd_rm = {
 	.args = "IMAGE...",
 	.summary = "remove images from the store",
 	.help = "A name loses its tag, and the image goes with its last one; an id removes the\n"
-		"image with all its tags.  Layers that no other image uses go too.  All the images\n"
+		"image with all its tags.  Layers that no other image uses go too.  All the "
+		"images\n"
 		"named are removed, or none.  An image that a container uses is refused.",
 	.run = run,
 };

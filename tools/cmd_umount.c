@@ -92,7 +92,8 @@ const struct cmd cmd_umount = {
 	.name = "umount",
 	.args = "[--keep] DIR|CONTAINER",
 	.summary = "unmount a container, and remove what was written in it",
-	.help = "Unmounts the container that is mounted on DIR or has that name or id, and removes\n"
+	.help = "Unmounts the container that is mounted on DIR or has that name or id, and "
+		"removes\n"
 		"its writable layer.  If it is in use it stays as it is.\n\n"
 		"  --keep  keep the writable layer; cairn mount --name NAME takes it up again",
 	.run = run,

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* cairn: chooses the command. */
+#include <config.h>
+
 #include <errno.h>
 #include <locale.h>
 #include <stdarg.h>
@@ -9,10 +11,6 @@
 #include <unistd.h>
 
 #include "cmd.h"
-
-#ifndef PACKAGE_VERSION
-#define PACKAGE_VERSION "unknown"
-#endif
 
 static const struct cmd *const commands[] = {
 	&cmd_import, &cmd_images, &cmd_mount, &cmd_umount, &cmd_containers, &cmd_rm,

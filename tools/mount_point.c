@@ -33,7 +33,7 @@ char *mount_point_resolve(const char *path)
 	if (!parent)
 		return NULL;
 	return asprintf(&whole, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, last) < 0 ? NULL
-											    : whole;
+											   : whole;
 }
 
 /* mountinfo writes space, tab, newline and backslash as three octal digits. */
@@ -43,7 +43,8 @@ static void unescape(char *text)
 
 	for (; *text; text++) {
 		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
+			*to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 |
+				       (text[3] - '0'));
 			text += 3;
 		} else {
 			*to++ = *text;

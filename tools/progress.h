@@ -8,8 +8,8 @@
 #include <time.h>
 
 struct progress {
-	bool shown;		/* stderr is a terminal */
-	bool drawn;		/* there is a line to take away */
+	bool shown; /* stderr is a terminal */
+	bool drawn; /* there is a line to take away */
 	uint64_t last_done;
 	struct timespec began, drew;
 };

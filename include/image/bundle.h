@@ -16,8 +16,8 @@ struct bundle;
 
 enum bundle_kind {
 	BUNDLE_NONE = 0, /* no image archive: a root filesystem, for one */
-	BUNDLE_DOCKER,	 /* manifest.json */
-	BUNDLE_OCI,	 /* oci-layout and index.json */
+	BUNDLE_DOCKER, /* manifest.json */
+	BUNDLE_OCI, /* oci-layout and index.json */
 };
 
 /* `dirfd` stays the caller's and must outlive the bundle. */

@@ -15,7 +15,7 @@ struct container {
 	struct digest image;
 	char *image_name; /* what the user called it */
 	char *mount_point; /* absolute; NULL: kept, and not mounted */
-	char *created;	   /* RFC 3339 */
+	char *created; /* RFC 3339 */
 	bool read_only;
 };
 

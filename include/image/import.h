@@ -25,9 +25,9 @@ struct import_watch {
 };
 
 struct import_request {
-	int fd;		  /* open for reading: a file, a pipe, or the directory of an OCI layout */
+	int fd; /* open for reading: a file, a pipe, or the directory of an OCI layout */
 	const char *name; /* that of the file, for an image that has none; NULL: no file */
-	const char *tag;  /* NAME:TAG to use instead of the archive's own; NULL */
+	const char *tag; /* NAME:TAG to use instead of the archive's own; NULL */
 	const struct import_watch *watch; /* or NULL */
 };
 

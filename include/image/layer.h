@@ -46,8 +46,7 @@ struct layer_summary {
  * lower layers, topmost first.  On failure `error` names the entry, and what
  * was made so far is the caller's to remove.
  */
-int layer_unpack(struct stream *stream, int dirfd, const struct layer_site *site,
-		 const int below[], size_t n_below, struct error *error,
-		 struct layer_summary *ret);
+int layer_unpack(struct stream *stream, int dirfd, const struct layer_site *site, const int below[],
+		 size_t n_below, struct error *error, struct layer_summary *ret);
 
 #endif

@@ -27,10 +27,10 @@ struct store {
 };
 
 enum store_table {
-	STORE_META,	  /* "format" -> version */
-	STORE_IMAGES,	  /* image id -> struct image */
-	STORE_TAGS,	  /* "NAME:TAG" -> image id */
-	STORE_LAYERS,	  /* branch id -> size of its files */
+	STORE_META, /* "format" -> version */
+	STORE_IMAGES, /* image id -> struct image */
+	STORE_TAGS, /* "NAME:TAG" -> image id */
+	STORE_LAYERS, /* branch id -> size of its files */
 	STORE_CONTAINERS, /* container id -> struct container */
 };
 

@@ -14,7 +14,7 @@
 
 /* A run of bytes in a file, or all that a pipe has to give. */
 struct extent {
-	int fd;	      /* the holder's, not the stream's */
+	int fd; /* the holder's, not the stream's */
 	off_t offset; /* -1: a pipe, read from where it is */
 	uint64_t size; /* UINT64_MAX: to the end */
 };

@@ -20,6 +20,7 @@
 #ifndef DIFFER_H
 #define DIFFER_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -198,6 +199,8 @@ void op_perform(struct performer *performer, const struct op *op, struct text *r
 
 /* The entry that says that `op` has to fail on the mount and is not tried on the plain side. */
 const char *accept_must_fail(const struct op *op);
+/* Whether `op` is left out on both sides. */
+bool accept_skips(const struct op *op);
 void accept_print(FILE *out);
 
 /* ---- trees ---- */
@@ -217,8 +220,11 @@ struct tree {
 	size_t count;
 };
 
-/* 0 or -errno. Nothing is followed, no mount point is crossed. */
-int tree_read(int rootfd, struct tree *ret);
+/*
+ * 0 or -errno. Nothing is followed, no mount point is crossed. With `kernel`, names that
+ * are listed but not there are passed over: overlayfs lists whiteouts where it merges nothing.
+ */
+int tree_read(int rootfd, bool kernel, struct tree *ret);
 void tree_done(struct tree *tree);
 
 enum { COMPARE_LINKS = 1, COMPARE_SPARSE = 2 };

@@ -187,6 +187,14 @@ static void op_read(struct performer *p, const struct op *op, struct text *text)
 		say_bytes(text, buf, n);
 }
 
+/* Writing to a FIFO or a device moves its times in the kernel; FUSE has them nowhere to go. */
+static bool has_data(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) < 0 || S_ISREG(st.st_mode) || S_ISDIR(st.st_mode);
+}
+
 static void op_write(struct performer *p, const struct op *op, struct text *text)
 {
 	size_t len = io_len(op);
@@ -194,6 +202,8 @@ static void op_write(struct performer *p, const struct op *op, struct text *text
 	int fd = slot_fd(p, op->slot);
 	struct stat st;
 
+	if (!has_data(fd))
+		return;
 	data_fill(buf, len, op->seed, 0);
 	if (say(text, op->kind == OP_WRITE ? write(fd, buf, len) : pwrite(fd, buf, len, op->off)) &&
 	    fstat(fd, &st) == 0)
@@ -386,6 +396,8 @@ static void op_writefile(struct performer *p, const struct op *op, struct text *
 	cleanup_free char *buf = malloc(len + 1);
 	struct stat st;
 
+	if (fd >= 0 && !has_data(fd))
+		return;
 	data_fill(buf, len, op->seed, 0);
 	if (say(text, fd < 0 ? -1 : write(fd, buf, len)) && fstat(fd, &st) == 0)
 		say_stat(p, text, &st);

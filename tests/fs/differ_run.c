@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -76,7 +77,9 @@ static void send_text(int fd, const char *s)
 static void perform(struct performer *performer, const struct op *op, int side, struct text *text)
 {
 	text_clear(text);
-	if (side == 0 && accept_must_fail(op))
+	if (accept_skips(op))
+		text_add(text, "skipped");
+	else if (side == 0 && accept_must_fail(op))
 		text_add(text, "must fail");
 	else
 		op_perform(performer, op, text);
@@ -369,19 +372,19 @@ static bool compare_answers(struct run *run, size_t i)
 
 /* ---- trees ---- */
 
-static int read_tree(const char *path, struct tree *ret)
+static int read_tree(const char *path, bool kernel, struct tree *ret)
 {
 	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	return fd < 0 ? -errno : tree_read(fd, ret);
+	return fd < 0 ? -errno : tree_read(fd, kernel, ret);
 }
 
 static bool compare_trees(struct run *run, size_t i, const char *when, bool is_kernel)
 {
 	cleanup_text struct text difference = { 0 }, signature = { 0 };
 	struct tree want = { 0 }, got = { 0 };
-	int r = read_tree(run->session.ref, &want);
-	int r2 = read_tree(run->session.mnt, &got);
+	int r = read_tree(run->session.ref, false, &want);
+	int r2 = read_tree(run->session.mnt, is_kernel, &got);
 	bool same = false;
 
 	if (is_kernel)
@@ -416,7 +419,7 @@ static bool compare_lowers(struct run *run)
 	int64_t i;
 
 	for (i = 1; same && i < run->session.n_branches; i++) {
-		if (read_tree(run->session.branches[i], &now) < 0)
+		if (read_tree(run->session.branches[i], false, &now) < 0)
 			return false;
 		text_add(&signature, "lower branch ");
 		same = tree_equal(&run->lowers[i], &now, run->start, COMPARE_LINKS, &difference,
@@ -435,7 +438,7 @@ static void read_lowers(struct run *run)
 	int64_t i;
 
 	for (i = 1; i < run->session.n_branches; i++)
-		read_tree(run->session.branches[i], &run->lowers[i]);
+		read_tree(run->session.branches[i], false, &run->lowers[i]);
 }
 
 /* ---- the course of a run ---- */

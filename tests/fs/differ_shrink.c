@@ -8,6 +8,7 @@
  */
 #include "differ.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 

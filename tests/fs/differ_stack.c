@@ -222,8 +222,8 @@ static int write_content(int fd, const struct entry *entry)
 	if (ftruncate(fd, entry->size) < 0)
 		return -errno;
 	for (off = 0; off < entry->size; off += step) {
-		size_t len = entry->size - off < (int64_t)sizeof(buf) ? entry->size - off :
-									   sizeof(buf);
+		int64_t left = entry->size - off;
+		size_t len = left < (int64_t)sizeof(buf) ? (size_t)left : sizeof(buf);
 
 		data_fill(buf, len, entry->seed, off);
 		if (fd_pwrite_all(fd, buf, len, off) != (ssize_t)len)

@@ -5,14 +5,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
+
+#define XXH_STATIC_LINKING_ONLY /* for a state that is not allocated */
 #include <xxhash.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/table.h"
 #include "base/xattr.h"
 
 /* ---- reading ---- */
@@ -56,6 +58,12 @@ static void add_xattr(int fd, const char *name, struct text *text)
 		text_add(text, "=%zd:%08x ", len, (unsigned int)XXH3_64bits(value, len));
 }
 
+/* The daemon's own: kernel overlayfs shows them. That a mount does not is listxattr's to find. */
+static bool is_cairn_xattr(const char *name)
+{
+	return !strncmp(name, "trusted.cairn.", 14) || !strncmp(name, "user.cairn.", 11);
+}
+
 /* "name=length:hash ..." in the order of names. */
 static char *read_xattrs(int fd)
 {
@@ -68,7 +76,8 @@ static char *read_xattrs(int fd)
 	if (len < 0)
 		return xformat("(list: %s)", strerrorname_np(-len));
 	for (at = 0; at < len && n < 256; at += strlen(list + at) + 1)
-		names[n++] = list + at;
+		if (!is_cairn_xattr(list + at))
+			names[n++] = list + at;
 	qsort(names, n, sizeof(*names), compare_strings);
 	for (i = 0; i < n; i++)
 		add_xattr(fd, names[i], &text);
@@ -201,7 +210,24 @@ static void find_twins(struct tree *tree)
 	free(sorted);
 }
 
-int tree_read(int rootfd, struct tree *ret)
+static void drop_absent(struct tree *tree)
+{
+	size_t i, n = 0;
+
+	for (i = 0; i < tree->count; i++) {
+		struct node *node = &tree->nodes[i];
+
+		if (node->st.st_ino) {
+			tree->nodes[n++] = *node;
+			continue;
+		}
+		free(node->path);
+		free(node->problems);
+	}
+	tree->count = n;
+}
+
+int tree_read(int rootfd, bool kernel, struct tree *ret)
 {
 	struct tree tree = { 0 };
 	struct node *root = tree_add(&tree, xstrdup("."));
@@ -214,6 +240,8 @@ int tree_read(int rootfd, struct tree *ret)
 		tree_done(&tree);
 		return r;
 	}
+	if (kernel)
+		drop_absent(&tree);
 	qsort(tree.nodes, tree.count, sizeof(struct node), compare_paths);
 	find_twins(&tree);
 	*ret = tree;
@@ -326,31 +354,47 @@ bool tree_equal(const struct tree *want, const struct tree *got, time_t start, i
 /* ---- identity ---- */
 
 struct identity {
+	struct table_link link;
 	ino_t plain;
 	struct timespec born;
 	ino_t mount;
 };
 
 struct identities {
-	void *tree;
+	struct table table;
 };
-
-/* A plain filesystem reuses numbers, but not within the same instant. */
-static int compare_identities(const void *a, const void *b)
-{
-	const struct identity *x = a, *y = b;
-
-	return x->plain != y->plain		      ? (x->plain < y->plain ? -1 : 1) :
-	       x->born.tv_sec != y->born.tv_sec	      ? (x->born.tv_sec < y->born.tv_sec ? -1 : 1) :
-	       x->born.tv_nsec != y->born.tv_nsec ? (x->born.tv_nsec < y->born.tv_nsec ? -1 : 1) :
-						    0;
-}
 
 void identities_free(struct identities *identities)
 {
-	if (identities)
-		tdestroy(identities->tree, free);
+	struct table_link *link;
+
+	if (!identities)
+		return;
+	while ((link = table_pop(&identities->table)))
+		free(TABLE_OBJECT(link, struct identity, link));
+	table_done(&identities->table);
 	free(identities);
+}
+
+/* A plain filesystem reuses numbers, but not within the same instant. */
+static struct identity *find_identity(struct identities *identities, const struct node *node)
+{
+	uint64_t hash = table_hash_u64(node->st.st_ino ^ ((uint64_t)node->btime.tv_nsec << 32));
+	struct table_link *link;
+	struct identity *identity;
+
+	for (link = table_find(&identities->table, hash); link; link = table_next(link)) {
+		identity = TABLE_OBJECT(link, struct identity, link);
+		if (identity->plain == node->st.st_ino &&
+		    identity->born.tv_sec == node->btime.tv_sec &&
+		    identity->born.tv_nsec == node->btime.tv_nsec)
+			return identity;
+	}
+	identity = calloc(1, sizeof(*identity));
+	identity->plain = node->st.st_ino;
+	identity->born = node->btime;
+	table_add(&identities->table, &identity->link, hash);
+	return identity;
 }
 
 bool identities_check(struct identities **identities, const struct tree *want,
@@ -361,23 +405,18 @@ bool identities_check(struct identities **identities, const struct tree *want,
 	if (!*identities)
 		*identities = calloc(1, sizeof(**identities));
 	for (i = 0; i < want->count && i < got->count; i++) {
-		struct identity *seen, *new = xrealloc(NULL, 1, sizeof(*new));
+		struct identity *seen = find_identity(*identities, &want->nodes[i]);
+		ino_t number = got->nodes[i].st.st_ino;
 
-		*new = (struct identity){ want->nodes[i].st.st_ino, want->nodes[i].btime,
-					  got->nodes[i].st.st_ino };
-		seen = *(struct identity **)tsearch(new, &(*identities)->tree, compare_identities);
-		if (seen == new)
+		if (!seen->mount)
+			seen->mount = number;
+		if (seen->mount == number)
 			continue;
-		if (seen->mount != new->mount) {
-			text_add(difference, "changed its inode number from %ju: ",
-				 (uintmax_t)seen->mount);
-			text_add_word(difference, got->nodes[i].path);
-			describe(difference, "plain", &want->nodes[i]);
-			describe(difference, "mount", &got->nodes[i]);
-			free(new);
-			return false;
-		}
-		free(new);
+		text_add(difference, "inode number was %ju: ", (uintmax_t)seen->mount);
+		text_add_word(difference, got->nodes[i].path);
+		describe(difference, "plain", &want->nodes[i]);
+		describe(difference, "mount", &got->nodes[i]);
+		return false;
 	}
 	return true;
 }

@@ -34,8 +34,10 @@ done
 if [ "$(id -u)" != 0 ]; then
 	XDG_DATA_HOME=$TMP/data "$CAIRN" images >"$TMP/out"
 	HOME=$TMP/home XDG_DATA_HOME='' "$CAIRN" images >"$TMP/out"
-	[ -f "$TMP/data/cairn/store.mdb" ] && [ -f "$TMP/home/.local/share/cairn/store.mdb" ] || fail "the user's store"
+	[ -f "$TMP/data/cairn/store.mdb" ] || fail "no store in XDG_DATA_HOME"
+	[ -f "$TMP/home/.local/share/cairn/store.mdb" ] || fail "no store in HOME"
 fi
 
 # What cannot be written is a failure.
+# shellcheck disable=SC2016
 fails 1 "cannot write the output" sh -c '"$CAIRN" --help >/dev/full'

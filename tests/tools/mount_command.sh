@@ -23,6 +23,11 @@ export CAIRN_CAIRNFS
 two_layers
 oci_layout "$TMP/app" 1 cat "$TMP/low.tar" "$TMP/high.tar"
 id=$(cairn import "$TMP/app" | cut -d' ' -f2)
+# no_container MESSAGE: there is no container, and nothing of one.
+no_container() {
+	[ "$(containers)" = 0 ] || fail "$1: $(cairn containers)"
+	[ -z "$(ls "$store/containers")" ] || fail "$1: $(ls "$store/containers")"
+}
 containers() {
 	cairn containers | tail -n +2 | wc -l
 }
@@ -55,10 +60,11 @@ cairn rm app:again # another tag of it may go
 # ---- umount: busy, then gone ----
 echo written >"$TMP/mnt/new"
 (cd "$TMP/mnt" && fails 1 "^cairn umount: $TMP/mnt: busy" cairn umount "$TMP/mnt")
-[ -f "$TMP/mnt/new" ] && [ "$(containers)" = 1 ] || fail "a busy container was touched"
+[ -f "$TMP/mnt/new" ] || fail "a busy container was unmounted"
+[ "$(containers)" = 1 ] || fail "a busy container was forgotten"
 (cd "$TMP" && cairn umount mnt/)
-[ -z "$(ls "$TMP/mnt")" ] && [ "$(containers)" = 0 ] || fail "umount"
-[ -z "$(ls "$store/containers")" ] || fail "the writable layer stays"
+[ -z "$(ls "$TMP/mnt")" ] || fail "umount"
+no_container "umount"
 nothing_left
 fails 1 "no container is mounted there" cairn umount "$TMP/mnt"
 
@@ -109,8 +115,9 @@ cairn umount "$dir"
 : >"$TMP/refuse"
 status=0
 cairn mount --name x app:1 "$TMP/mnt" 2>"$TMP/err" || status=$?
-[ "$status" = 1 ] && grep -q "could not mount it" "$TMP/err" || fail "refused: $status $(cat "$TMP/err")"
-[ "$(containers)" = 0 ] && [ -z "$(ls "$store/containers")" ] || fail "something of a failed mount stays"
+[ "$status" = 1 ] || fail "refused: status $status"
+grep -q "could not mount it" "$TMP/err" || fail "refused: $(cat "$TMP/err")"
+no_container "something of a failed mount stays"
 rm "$TMP/refuse"
 cairn mount --name x app:1 "$TMP/mnt"
 echo kept >"$TMP/mnt/file"
@@ -129,6 +136,6 @@ fails 1 "nothing: no such image" cairn mount nothing "$TMP/mnt"
 fails 1 "absent: No such file" cairn mount app:1 "$TMP/absent"
 fails 1 "args: Not a directory" cairn mount app:1 "$TMP/args"
 fails 2 "is no name for a container" cairn mount --name a/b app:1 "$TMP/mnt"
-[ "$(containers)" = 0 ] && [ -z "$(ls "$store/containers")" ] || fail "something of failed mounts stays"
+no_container "something of failed mounts stays"
 cairn rm app:1 other
 nothing_left

@@ -36,8 +36,9 @@ static void test_parse(void)
 	assert(!digest_parse(text, &digest));
 	assert(!digest_parse("sha256:", &digest));
 	assert(!digest_parse("sha512:00", &digest));
-	assert(!digest_parse("sha256:../../../../../../../../../../../../../../../../../../etc/passwd",
-			     &digest));
+	assert(!digest_parse(
+		"sha256:../../../../../../../../../../../../../../../../../../etc/passwd",
+		&digest));
 	text[8] = 'a';
 	strcat(text, "0");
 	assert(!digest_parse(text, &digest));

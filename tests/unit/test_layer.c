@@ -207,7 +207,8 @@ static void test_refusals_name_the_entry(void)
 		const char *link, *said;
 	} cases[] = {
 		{ "../x", S_IFREG, NULL, "'../x': refused: '..' in its name" },
-		{ "link/x", S_IFREG, NULL, "'link/x': refused: its parent link is a symbolic link" },
+		{ "link/x", S_IFREG, NULL,
+		  "'link/x': refused: its parent link is a symbolic link" },
 		{ "hard", S_IFREG, "link/passwd", "'hard': refused: a hard link to 'link/passwd'" },
 		{ "file/x", S_IFREG, NULL, "'file/x': refused: its parent file is no directory" },
 		{ ".wh..", S_IFREG, NULL, "'.wh..': refused: a whiteout of no name" },

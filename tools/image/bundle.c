@@ -31,7 +31,7 @@ struct member {
 };
 
 struct bundle {
-	int fd;	  /* the directory, or the tar file */
+	int fd; /* the directory, or the tar file */
 	int open; /* of a directory: the file found last */
 	bool is_tar;
 	struct member *members; /* sorted by name once the scan is over */
@@ -97,8 +97,7 @@ static int add_member(struct bundle *bundle, struct member *member)
 }
 
 /* A name that leads out of the archive is no member of it. */
-static int scan_entry(struct bundle *bundle, struct archive *archive,
-		      struct archive_entry *entry)
+static int scan_entry(struct bundle *bundle, struct archive *archive, struct archive_entry *entry)
 {
 	const char *name = archive_entry_pathname(entry);
 	const char *hard = archive_entry_hardlink(entry), *soft = archive_entry_symlink(entry);
@@ -199,8 +198,7 @@ int bundle_of_tar(int fd, struct error *error, struct bundle **ret)
 }
 
 /* Looks one name up; sets `*ret_link`, allocated, when it is a link. */
-static int find_in_tar(struct bundle *bundle, const char *name, struct extent *ret,
-		       char **ret_link)
+static int find_in_tar(struct bundle *bundle, const char *name, struct extent *ret, char **ret_link)
 {
 	size_t low = 0, high = bundle->n_members;
 

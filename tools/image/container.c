@@ -69,11 +69,11 @@ static int parse(struct index_value key, struct index_value value, struct contai
 
 int container_save(struct index_txn *txn, const struct container *container)
 {
-	cleanup_json json_t *json =
-		json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b}", "name", container->name, "image",
-			  container->image.hex, "image_name", container->image_name,
-			  "mount_point", container->mount_point, "created", container->created,
-			  "read_only", container->read_only);
+	cleanup_json json_t *json = json_pack("{s:s, s:s, s:s, s:s?, s:s?, s:b}", "name",
+					      container->name, "image", container->image.hex,
+					      "image_name", container->image_name, "mount_point",
+					      container->mount_point, "created", container->created,
+					      "read_only", container->read_only);
 
 	/* A mount point is bytes, JSON is UTF-8. */
 	if (!json)
@@ -201,7 +201,8 @@ static int make_directories(struct store *store, const struct digest *top,
 		return fd;
 	if (mkdirat(fd, "merged", 0755) < 0)
 		return -errno;
-	if (!container->read_only && (mkdirat(fd, "upper", 0755) < 0 || mkdirat(fd, "work", 0700) < 0))
+	if (!container->read_only &&
+	    (mkdirat(fd, "upper", 0755) < 0 || mkdirat(fd, "work", 0700) < 0))
 		return -errno;
 	r = container->read_only ? 0 : copy_root(store, top, fd);
 	if (r == 0 && fsync(fd) < 0)
@@ -299,7 +300,8 @@ int container_set_mount_point(struct store *store, const char *id, const char *m
 	if (r > 0) {
 		free(container.mount_point);
 		container.mount_point = mount_point ? strdup(mount_point) : NULL;
-		r = mount_point && !container.mount_point ? -ENOMEM : container_save(&txn, &container);
+		r = mount_point && !container.mount_point ? -ENOMEM
+							  : container_save(&txn, &container);
 	}
 	if (r < 0) {
 		index_abort(&txn);

@@ -36,7 +36,8 @@ static int parse_layers(struct index_txn *txn, const json_t *layers, struct imag
 	image->layers = calloc(json_array_size(layers) + 1, sizeof(*image->layers));
 	if (!image->layers)
 		return -ENOMEM;
-	json_array_foreach(layers, i, layer) {
+	json_array_foreach(layers, i, layer)
+	{
 		struct image_layer *to = &image->layers[i];
 		int r;
 

@@ -33,7 +33,7 @@ struct import {
 	uint64_t done, total;
 
 	struct bundle *bundle; /* NULL: a root filesystem */
-	int spool;	       /* the directory it was unpacked to, or -1 */
+	int spool; /* the directory it was unpacked to, or -1 */
 	struct manifest_list manifests;
 
 	struct staged *staged;

@@ -184,8 +184,8 @@ static int publish_files(struct import *import)
 		if (r == -ENOENT && i > 0)
 			r = 0;
 	}
-	if (r == 0 && (fsync(store->layers) < 0 || fsync(store->chains) < 0 ||
-		       fsync(store->blobs) < 0))
+	if (r == 0 &&
+	    (fsync(store->layers) < 0 || fsync(store->chains) < 0 || fsync(store->blobs) < 0))
 		r = -errno;
 	return r;
 }

@@ -162,7 +162,8 @@ static int add_object(struct layer_tree *tree, struct newborn *object)
 	if (has_old) {
 		r = layer_tree_clear(tree, object->parent, object->name, false);
 		if (r < 0)
-			return error_errno(tree->error, r, "cannot replace what an earlier entry made");
+			return error_errno(tree->error, r,
+					   "cannot replace what an earlier entry made");
 		fd = make(tree, object, &stands_in);
 	}
 	if (fd < 0)
@@ -283,8 +284,8 @@ static int dispatch(struct layer_tree *tree, struct newborn *object)
 	return error_set(tree->error, -EINVAL, "refused: of an unknown type");
 }
 
-static int add_entry(struct layer_tree *tree, struct archive *archive,
-		     struct archive_entry *entry, struct layer_summary *summary)
+static int add_entry(struct layer_tree *tree, struct archive *archive, struct archive_entry *entry,
+		     struct layer_summary *summary)
 {
 	struct newborn object = { .archive = archive, .entry = entry, .parent = tree->root };
 	const char *raw = archive_entry_pathname(entry);
@@ -359,12 +360,11 @@ static int begin(struct layer_tree *tree)
 	struct meta meta = meta_of_missing_directory();
 	cleanup_fd int fd = fd_open(tree->root, ".", O_PATH | O_DIRECTORY, 0);
 
-	return fd < 0 ? fd
-		      : meta_apply(&meta, fd, tree->site->privileged, false, tree->error);
+	return fd < 0 ? fd : meta_apply(&meta, fd, tree->site->privileged, false, tree->error);
 }
 
-int layer_unpack(struct stream *stream, int dirfd, const struct layer_site *site,
-		 const int below[], size_t n_below, struct error *error, struct layer_summary *ret)
+int layer_unpack(struct stream *stream, int dirfd, const struct layer_site *site, const int below[],
+		 size_t n_below, struct error *error, struct layer_summary *ret)
 {
 	CLEANUP(cleanup_archive) struct archive *archive = archive_read_new();
 	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0), before;

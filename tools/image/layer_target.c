@@ -119,7 +119,8 @@ static int copy_special(int from, const struct stat *st, int dirfd, const char *
 
 	if (r < 0)
 		return r;
-	r = target ? symlinkat(target, dirfd, name) : mknodat(dirfd, name, st->st_mode, st->st_rdev);
+	r = target ? symlinkat(target, dirfd, name)
+		   : mknodat(dirfd, name, st->st_mode, st->st_rdev);
 	if (r < 0)
 		return -errno;
 	to = fd_open(dirfd, name, O_PATH, 0);

@@ -21,7 +21,7 @@ struct layer_tree {
 	int parent;
 	char *parent_path;
 
-	FILE *late;	 /* what directories get at the end (layer_late) */
+	FILE *late; /* what directories get at the end (layer_late) */
 	bool file_marks; /* a whiteout of the file format was written */
 	bool borrowed;
 };
@@ -46,7 +46,7 @@ int layer_tree_opaque(struct layer_tree *tree, int dirfd);
  */
 enum layer_way {
 	LAYER_WAY_FREE = 0,
-	LAYER_WAY_UNHIDDEN = 1,	 /* there was a whiteout: what comes hides what is below */
+	LAYER_WAY_UNHIDDEN = 1, /* there was a whiteout: what comes hides what is below */
 	LAYER_WAY_DIRECTORY = 2, /* a directory is there */
 };
 int layer_tree_clear(struct layer_tree *tree, int parent, const char *name, bool is_dir);

@@ -45,8 +45,8 @@ struct manifest *manifest_list_add(struct manifest_list *list)
 
 int manifest_add_layer(struct manifest *manifest, const char *name, const struct digest *digest)
 {
-	struct manifest_layer *more =
-		realloc(manifest->layers, (manifest->n_layers + 1) * sizeof(*more));
+	struct manifest_layer *more = realloc(manifest->layers,
+					      (manifest->n_layers + 1) * sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
@@ -121,9 +121,9 @@ static int read_diff_ids(const json_t *config, const char *name, struct error *e
 	const json_t *ids = json_object_get(json_object_get(config, "rootfs"), "diff_ids");
 
 	if (!json_is_array(ids))
-		return error_set(error, -EBADMSG,
-				 "'%s' in the archive: no container image: it has no rootfs.diff_ids",
-				 name);
+		return error_set(
+			error, -EBADMSG,
+			"'%s' in the archive: no container image: it has no rootfs.diff_ids", name);
 	if (json_array_size(ids) != manifest->n_layers)
 		return error_set(error, -EBADMSG,
 				 "'%s' in the archive: %zu diff IDs for %zu layers", name,
@@ -133,8 +133,8 @@ static int read_diff_ids(const json_t *config, const char *name, struct error *e
 
 		if (!id || !digest_parse(id, &manifest->layers[i].diff_id))
 			return error_set(error, -EBADMSG,
-					 "'%s' in the archive: diff ID %zu is no sha256 digest", name,
-					 i + 1);
+					 "'%s' in the archive: diff ID %zu is no sha256 digest",
+					 name, i + 1);
 	}
 	return 0;
 }
@@ -192,10 +192,10 @@ const char *manifest_architecture(void)
 	static const struct {
 		const char *machine, *name;
 	} names[] = {
-		{ "x86_64", "amd64" },	   { "aarch64", "arm64" },     { "armv7l", "arm" },
-		{ "armv6l", "arm" },	   { "armv8l", "arm" },	       { "i386", "386" },
-		{ "i686", "386" },	   { "riscv64", "riscv64" },   { "ppc64le", "ppc64le" },
-		{ "s390x", "s390x" },	   { "loongarch64", "loong64" }, { "mips64", "mips64le" },
+		{ "x86_64", "amd64" }, { "aarch64", "arm64" },	     { "armv7l", "arm" },
+		{ "armv6l", "arm" },   { "armv8l", "arm" },	     { "i386", "386" },
+		{ "i686", "386" },     { "riscv64", "riscv64" },     { "ppc64le", "ppc64le" },
+		{ "s390x", "s390x" },  { "loongarch64", "loong64" }, { "mips64", "mips64le" },
 	};
 	struct utsname system;
 

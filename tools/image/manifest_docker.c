@@ -35,9 +35,11 @@ static int read_image(struct bundle *bundle, const json_t *item, struct error *e
 	int r = 0;
 
 	if (!config || !json_is_array(layers))
-		return error_set(error, -EBADMSG,
-				 "'manifest.json' in the archive: an image without Config or Layers");
-	json_array_foreach(layers, i, value) {
+		return error_set(
+			error, -EBADMSG,
+			"'manifest.json' in the archive: an image without Config or Layers");
+	json_array_foreach(layers, i, value)
+	{
 		if (!json_is_string(value))
 			return error_set(error, -EBADMSG,
 					 "'manifest.json' in the archive: a layer has no name");
@@ -45,7 +47,8 @@ static int read_image(struct bundle *bundle, const json_t *item, struct error *e
 		if (r < 0)
 			return error_errno(error, r, "'manifest.json' in the archive");
 	}
-	json_array_foreach(tags, i, value) {
+	json_array_foreach(tags, i, value)
+	{
 		if (json_is_string(value))
 			r = manifest_add_tag(manifest, json_string_value(value));
 		if (r < 0)
@@ -66,7 +69,8 @@ int manifest_read_docker(struct bundle *bundle, struct error *error, struct mani
 		return r;
 	if (!json_is_array(json))
 		return error_set(error, -EBADMSG, "'manifest.json' in the archive: no array");
-	json_array_foreach(json, i, item) {
+	json_array_foreach(json, i, item)
+	{
 		struct manifest *manifest = manifest_list_add(list);
 
 		if (!manifest)

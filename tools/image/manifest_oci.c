@@ -63,7 +63,8 @@ static int add_layers(struct reader *reader, const json_t *layers, const char *n
 	size_t i;
 	int r;
 
-	json_array_foreach(layers, i, value) {
+	json_array_foreach(layers, i, value)
+	{
 		r = read_descriptor(value, name, reader->error, &layer);
 		if (r == 0)
 			r = check_blob(reader, &layer);
@@ -120,7 +121,7 @@ static enum platform platform_of(const struct reader *reader, const json_t *desc
 	if (!os || !architecture)
 		return UNSAID;
 	return strcmp(os, "linux") == 0 && strcmp(architecture, reader->architecture) == 0 ? OURS
-											    : OTHER;
+											   : OTHER;
 }
 
 /* containerd and Docker give the whole name beside the bare tag of the spec. */
@@ -130,11 +131,12 @@ static const char *ref_of(const json_t *descriptor)
 	const char *name = json_string_value(json_object_get(notes, "io.containerd.image.name"));
 
 	return name ? name
-		    : json_string_value(json_object_get(notes, "org.opencontainers.image.ref.name"));
+		    : json_string_value(
+			      json_object_get(notes, "org.opencontainers.image.ref.name"));
 }
 
-static int read_index(struct reader *reader, const json_t *index, const char *name,
-		      const char *ref, int depth);
+static int read_index(struct reader *reader, const json_t *index, const char *name, const char *ref,
+		      int depth);
 
 /* One manifest, or one more index. */
 static int read_item(struct reader *reader, const json_t *item, const char *name, const char *ref,
@@ -157,7 +159,8 @@ static int read_item(struct reader *reader, const json_t *item, const char *name
 		return read_index(reader, json, self.member, ref, depth + 1);
 	if (!json_is_array(json_object_get(json, "layers")))
 		return error_set(reader->error, -EBADMSG,
-				 "'%s' in the archive: neither a manifest nor an index", self.member);
+				 "'%s' in the archive: neither a manifest nor an index",
+				 self.member);
 	return add_image(reader, &self, json, &text, size, ref);
 }
 
@@ -167,7 +170,8 @@ static int no_platform(struct reader *reader, const json_t *items, const char *n
 	const json_t *item;
 	size_t i, at = 0;
 
-	json_array_foreach(items, i, item) {
+	json_array_foreach(items, i, item)
+	{
 		const json_t *platform = json_object_get(item, "platform");
 		const char *os = json_string_value(json_object_get(platform, "os"));
 		const char *machine = json_string_value(json_object_get(platform, "architecture"));
@@ -176,8 +180,9 @@ static int no_platform(struct reader *reader, const json_t *items, const char *n
 			at += (size_t)snprintf(offered + at, sizeof(offered) - at, " %s/%s",
 					       os ? os : "?", machine ? machine : "?");
 	}
-	return error_set(reader->error, -ENOENT, "'%s' in the archive: no image for linux/%s, only%s",
-			 name, reader->architecture, offered);
+	return error_set(reader->error, -ENOENT,
+			 "'%s' in the archive: no image for linux/%s, only%s", name,
+			 reader->architecture, offered);
 }
 
 /*
@@ -185,8 +190,8 @@ static int no_platform(struct reader *reader, const json_t *items, const char *n
  * machine; a nested index is one image for several, of which the first that
  * fits is taken.  A single item is taken whatever it is for.
  */
-static int read_index(struct reader *reader, const json_t *index, const char *name,
-		      const char *ref, int depth)
+static int read_index(struct reader *reader, const json_t *index, const char *name, const char *ref,
+		      int depth)
 {
 	const json_t *items = json_object_get(index, "manifests"), *item;
 	bool single = json_array_size(items) == 1;
@@ -195,9 +200,10 @@ static int read_index(struct reader *reader, const json_t *index, const char *na
 	if (!json_is_array(items))
 		return error_set(reader->error, -EBADMSG, "'%s' in the archive: no index", name);
 	if (depth > MAX_DEPTH)
-		return error_set(reader->error, -ELOOP, "'%s' in the archive: indexes nested too deep",
-				 name);
-	json_array_foreach(items, i, item) {
+		return error_set(reader->error, -ELOOP,
+				 "'%s' in the archive: indexes nested too deep", name);
+	json_array_foreach(items, i, item)
+	{
 		const char *own = ref_of(item);
 		int r;
 

@@ -14,11 +14,11 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "acl.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/xattr.h"
 #include "core/whiteout.h"
-#include "acl.h"
 
 static const char access_acl[] = "system.posix_acl_access";
 static const char default_acl[] = "system.posix_acl_default";

@@ -13,10 +13,10 @@ DEFINE_CLEANUP(json_t *, json, json_decref)
 #define cleanup_json CLEANUP(cleanup_json)
 
 /* Defines cleanup_NAME(T *) for an embedded object that done_function empties. */
-#define DEFINE_CLEANUP_DONE(type, name, done_function)                                   \
-	static inline void cleanup_##name(type *p)                                       \
-	{                                                                                \
-		done_function(p);                                                        \
+#define DEFINE_CLEANUP_DONE(type, name, done_function)                                             \
+	static inline void cleanup_##name(type *p)                                                 \
+	{                                                                                          \
+		done_function(p);                                                                  \
 	}
 
 /* False: absent, or no digest. */

@@ -144,15 +144,14 @@ static int remove_layers(struct index_txn *txn)
 	if (r == 0)
 		r = index_each(txn, STORE_LAYERS, "", 0, gather_dead, &layers);
 	for (size_t i = 0; r == 0 && i < layers.dead.n_items; i++)
-		index_delete(txn, STORE_LAYERS, layers.dead.items[i],
-			     strlen(layers.dead.items[i]));
+		index_delete(txn, STORE_LAYERS, layers.dead.items[i], strlen(layers.dead.items[i]));
 	strings_done(&layers.used);
 	strings_done(&layers.dead);
 	return r;
 }
 
-static int remove_records(struct store *store, const char *const references[],
-			  size_t n_references, struct error *error)
+static int remove_records(struct store *store, const char *const references[], size_t n_references,
+			  struct error *error)
 {
 	struct index_txn txn = { 0 };
 	int r = store_begin(store, true, error, &txn);

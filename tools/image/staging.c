@@ -123,7 +123,8 @@ int store_sweep(struct store *store, struct error *error)
 
 	if (r <= 0)
 		return r < 0 ? error_errno(error, r, "store %s: tmp", store->path) : 0;
-	/* The dead staging directory stays until its orphans are found: it is what tells of them. */
+	/* The dead staging directory stays until its orphans are found: it is what tells of them.
+	 */
 	r = staging_begin(store, error, &staging);
 	if (r < 0)
 		return r;

@@ -112,8 +112,9 @@ static int check_format(struct store *store, struct error *error)
 
 static int open_index(struct store *store, struct error *error)
 {
-	static const char *const tables[] = { "meta", "images", "tags", "layers", "containers",
-					      NULL };
+	static const char *const tables[] = {
+		"meta", "images", "tags", "layers", "containers", NULL
+	};
 	int r = index_open(store->root, "store.mdb", INDEX_WRITE, tables, &store->index);
 
 	if (r == INDEX_DAMAGED)

@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A lower name shows in the union if its directory does and upper has nothing
+ * at the name.  The directory of a lower directory's number is a node, and
+ * that node says where it is, also when it has been renamed: if it is known.
+ * So directories that were renamed are kept in memory for as long as the mount
+ * lives; those of earlier mounts are found, once, by their redirects, when
+ * the question comes up for the first time.
+ */
+#include "names.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "upper.h"
+
+int names_moved(struct fs *fs, struct node *dir)
+{
+	struct node **moved;
+	int r = 0;
+
+	pthread_mutex_lock(&fs->moved_lock);
+	for (size_t i = 0; i < fs->n_moved; i++) {
+		if (fs->moved[i] == dir)
+			goto out;
+	}
+	moved = realloc(fs->moved, (fs->n_moved + 1) * sizeof(*moved));
+	if (moved) {
+		fs->moved = moved;
+		moved[fs->n_moved++] = node_ref(dir);
+	} else {
+		r = -ENOMEM;
+	}
+out:
+	pthread_mutex_unlock(&fs->moved_lock);
+	return r;
+}
+
+void names_done(struct fs *fs)
+{
+	for (size_t i = 0; i < fs->n_moved; i++)
+		node_unref(fs->moved[i]);
+	free(fs->moved);
+	pthread_mutex_destroy(&fs->moved_lock);
+	pthread_mutex_destroy(&fs->scan_lock);
+}
+
+static int scan_dir(struct fs *fs, struct node *dir, int dirfd);
+
+/* Goes into one directory of upper, and remembers it if it has been renamed. */
+static int scan_entry(struct fs *fs, struct node *dir, int dirfd, const char *name)
+{
+	cleanup_node struct node *node = NULL;
+	cleanup_free char *redirect = NULL;
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+	int r = fd;
+
+	if (fd >= 0)
+		r = upper_step(fs, dir, name, &node);
+	if (r == -ENOTDIR || r == -ENOENT || r == FS_ABSENT)
+		return 0; /* a mark, or gone since */
+	if (r == FS_FOUND)
+		r = redirect_get(fd, &redirect);
+	if (r == 1)
+		r = names_moved(fs, node);
+	return r < 0 ? r : scan_dir(fs, node, fd);
+}
+
+static int scan_dir(struct fs *fs, struct node *dir, int dirfd)
+{
+	cleanup_dir DIR *stream = NULL;
+	struct dirent *entry;
+	int r = fd_opendir(dirfd, &stream);
+
+	while (r == 0 && (errno = 0, entry = readdir(stream))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)
+			r = scan_entry(fs, dir, dirfd, entry->d_name);
+	}
+	return r < 0 ? r : -errno;
+}
+
+/* Remembers the directories that earlier mounts have renamed. */
+static int scan_upper(struct fs *fs)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&fs->scan_lock);
+	if (!fs->is_scanned) {
+		r = scan_dir(fs, fs->root, fs->config->upper);
+		fs->is_scanned = r == 0;
+	}
+	pthread_mutex_unlock(&fs->scan_lock);
+	return r;
+}
+
+/* A lower directory, and the node that it is part of. */
+struct place {
+	struct lower_obj *lower;
+	struct node *node;
+};
+
+static void place_done(struct place *place)
+{
+	lower_unref(place->lower);
+	node_unref(place->node);
+}
+#define cleanup_place CLEANUP(place_done)
+
+static bool is_merged(struct node *node, struct lower_obj *lower)
+{
+	cleanup_lower_obj struct lower_obj *part = node_lower(node);
+
+	return part && part->ino == lower->ino && !node_is_removed(node);
+}
+
+/* From a directory of lower to the next one below it; FS_ABSENT when that does not show. */
+static int go_down(struct fs *fs, struct place *place, const char *name)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_node struct node *node = NULL;
+	int r = lower_lookup(place->lower, name, &lower, NULL);
+
+	if (r != LOWER_FOUND)
+		return r;
+	node = nodes_get(&fs->nodes, lower->ino);
+	if (!node && place->node) {
+		r = upper_step(fs, place->node, name, &node);
+		if (r < 0)
+			return r;
+	}
+	if (node && !is_merged(node, lower))
+		node_unref(take_ptr(node));
+	/* One that does not show may still hold one that does: renamed out of it. */
+	place_done(place);
+	place->lower = take_ptr(lower);
+	place->node = take_ptr(node);
+	return FS_FOUND;
+}
+
+/* Where the directory of a lower path is; place->node is NULL if it does not show. */
+static int find_dir(struct fs *fs, const char *path, const char *end, struct place *place)
+{
+	int r = FS_FOUND;
+
+	place->lower = lower_root(fs->lower);
+	if (!place->lower)
+		return -ENOMEM;
+	if (is_merged(fs->root, place->lower))
+		place->node = node_ref(fs->root);
+	while (r == FS_FOUND && path < end) {
+		size_t length = strcspn(path, "/");
+		cleanup_free char *name = strndup(path, length);
+
+		r = name ? go_down(fs, place, name) : -ENOMEM;
+		path += length + strspn(path + length, "/");
+	}
+	return r;
+}
+
+/* Whether upper has nothing at the name: 1, 0 or -errno. */
+static int shows(struct fs *fs, struct node *dir, const char *name)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	struct stat st;
+	int r = 0;
+
+	if (!node_has_upper(dir))
+		return 1;
+	ref = upper_open(fs, dir, &r);
+	if (ref)
+		r = upper_probe(ref->fd, name, &st);
+	return r < 0 ? r : r == UPPER_NOTHING;
+}
+
+struct showing {
+	struct fs *fs;
+	int (*each)(void *context, struct node *dir, const char *name);
+	void *context;
+	int count;
+};
+
+static int count_showing(void *context, const char *path)
+{
+	struct showing *showing = context;
+	cleanup_place struct place place = { 0 };
+	const char *slash = strrchr(path, '/');
+	const char *name = slash ? slash + 1 : path;
+	int r = find_dir(showing->fs, path, slash ? slash : path, &place);
+
+	if (r != FS_FOUND || !place.node)
+		return r < 0 ? r : 0;
+	r = shows(showing->fs, place.node, name);
+	if (r != 1)
+		return r;
+	showing->count++;
+	return showing->each ? showing->each(showing->context, place.node, name) : 0;
+}
+
+int names_visible(struct fs *fs, struct lower_obj *lower,
+		  int (*each)(void *context, struct node *dir, const char *name), void *context)
+{
+	struct showing showing = { .fs = fs, .each = each, .context = context };
+	int r = fs->config->upper >= 0 ? scan_upper(fs) : 0;
+
+	if (r == 0)
+		r = lower_names(lower, count_showing, &showing);
+	return r != 0 ? r : showing.count;
+}
