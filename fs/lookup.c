@@ -135,6 +135,39 @@ static int find(struct fs *fs, struct node *dir, const char *name, struct found 
 	return lower ? find_lower(fs, dir, lower, name, ret) : FS_ABSENT;
 }
 
+/*
+ * A node that has just been made of a lower object may be late: another thread
+ * can have copied the object up, and its node been forgotten, since upper was
+ * asked.  From now on a copy-up goes by this node, so asking once more will do.
+ */
+static int catch_up(struct fs *fs, struct node *dir, const char *name, struct node *node)
+{
+	cleanup_lower_obj struct lower_obj *dropped = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_found struct found found = { 0 };
+	int r = 0;
+
+	if (!node_has_upper(dir))
+		return 0;
+	ref = upper_open(fs, dir, &r);
+	if (ref)
+		r = upper_probe(ref->fd, name, &found.st);
+	if (r < 0 || r == UPPER_NOTHING)
+		return r;
+	r = find(fs, dir, name, &found);
+	if (r != FS_FOUND || !found.made.has_upper || found.made.ino != node->ino)
+		return r < 0 ? r : 0;
+	pthread_mutex_lock(&node->lock);
+	if (!node->has_upper) {
+		node->has_upper = true;
+		node->real = found.made.real;
+		if (!S_ISDIR(node->type))
+			dropped = take_ptr(node->lower);
+	}
+	pthread_mutex_unlock(&node->lock);
+	return 0;
+}
+
 /* The node of what was found, with this name noted. */
 static int node_of(struct fs *fs, struct node *dir, const char *name, const struct node *made,
 		   struct node **ret)
@@ -149,6 +182,8 @@ static int node_of(struct fs *fs, struct node *dir, const char *name, const stru
 	if ((node->type ^ made->type) & S_IFMT)
 		return -ESTALE; /* a number used twice: marks of other branches */
 	r = node_add_alias(node, dir, name);
+	if (r == 0 && is_new && !made->has_upper)
+		r = catch_up(fs, dir, name, node);
 	if (r < 0)
 		return r;
 	if (node_is_removed(node))

@@ -236,13 +236,21 @@ static int run(struct daemon *daemon)
 		complain("%s", error ? error : strerror(-r));
 		return r;
 	}
+	r = stack_mark_volatile(&daemon->stack);
+	if (r < 0) {
+		complain("workdir %s: %s", daemon->options.workdir, strerror(-r));
+		return r;
+	}
 	r = mount_it(daemon);
 	if (r < 0)
 		return r;
 	if (chdir("/") < 0)
 		return -errno;
 	supervisor.fuse_fd = fuse_session_fd(daemon->session);
-	return supervise(&supervisor);
+	r = supervise(&supervisor);
+	if (r == 0)
+		stack_unmark_volatile(&daemon->stack);
+	return r;
 }
 
 static void daemon_done(struct daemon *daemon)

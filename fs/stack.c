@@ -21,6 +21,7 @@
 
 enum { WAIT_SECONDS = 10 };
 static const char owner_name[] = "owner";
+static const char volatile_name[] = "volatile";
 
 __attribute__((format(printf, 3, 4))) static int fail(char **error, int code, const char *format,
 						      ...)
@@ -220,6 +221,56 @@ static int lock(const char *option, const char *path, int fd, int work, char **e
 	return 0;
 }
 
+/* --- volatile mounts --- */
+
+static void read_boot_id(char ret[64])
+{
+	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, ret, 63);
+
+	ret[n > 0 ? n : 0] = '\0';
+}
+
+int stack_mark_volatile(const struct stack *stack)
+{
+	char boot_id[64];
+	cleanup_fd int fd = -1;
+
+	if (!stack->config.is_volatile || stack->config.work < 0)
+		return 0;
+	fd = fd_open(stack->config.work, volatile_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	if (fd < 0)
+		return fd;
+	read_boot_id(boot_id);
+	if (dprintf(fd, "%s", boot_id) < 0 || fsync(fd) < 0 || fsync(stack->config.work) < 0)
+		return -errno;
+	return 0;
+}
+
+void stack_unmark_volatile(const struct stack *stack)
+{
+	if (stack->config.is_volatile && stack->config.work >= 0)
+		unlinkat(stack->config.work, volatile_name, 0);
+}
+
+/* A daemon that died leaves the mark too, but as long as the machine runs nothing is lost. */
+static int check_volatile(const struct options *options, int work, char **error)
+{
+	cleanup_fd int fd = fd_open(work, volatile_name, O_RDONLY, 0);
+	char boot_id[64], marked[64] = "";
+
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	read_boot_id(boot_id);
+	if (read(fd, marked, sizeof(marked) - 1) >= 0 && strcmp(marked, boot_id) == 0)
+		return 0;
+	return fail(
+		error, -EINVAL,
+		"workdir %s belongs to a volatile mount that a crash has cut off: remove it and "
+		"upperdir %s, whose content cannot be trusted",
+		options->workdir, options->upperdir);
+}
+
 static int open_top(const struct options *options, struct stack *stack, char **error)
 {
 	int r = open_dir("upperdir", options->upperdir, &stack->config.upper, error);
@@ -276,6 +327,8 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	if (r == 0 && options->upperdir)
 		r = lock("upperdir", options->upperdir, stack->config.upper, stack->config.work,
 			 error);
+	if (r == 0 && options->upperdir)
+		r = check_volatile(options, stack->config.work, error);
 	if (r == 0 && options->chain)
 		r = open_chain(options, stack, error);
 	return r;

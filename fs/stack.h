@@ -26,6 +26,14 @@ int stack_open(const struct options *options, struct stack *ret, char **error);
 void stack_done(struct stack *stack);
 
 /*
+ * A volatile mount marks the work directory for as long as it lives.  Where
+ * the machine went down meanwhile, the mark stays, and stack_open refuses the
+ * directories: what is in upper may be torn.
+ */
+int stack_mark_volatile(const struct stack *stack);
+void stack_unmark_volatile(const struct stack *stack);
+
+/*
  * Notes in the work directory whose mount this is, for whoever finds it
  * locked: the holder's process and the mount's device number.
  */

@@ -193,6 +193,8 @@ struct performer {
 
 void performer_init(struct performer *performer, int root, time_t start, bool is_root);
 void performer_done(struct performer *performer);
+/* The plain side's part in an operation that has to fail on the mount. */
+void op_refuse(struct performer *performer, const struct op *op, struct text *ret);
 void op_perform(struct performer *performer, const struct op *op, struct text *ret);
 
 /* ---- documented differences ---- */

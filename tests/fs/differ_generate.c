@@ -181,7 +181,11 @@ static int64_t any_mode(struct generator *g)
 	static const int64_t modes[] = { 0644, 0600, 0755, 0777, 0666, 04755, 02755, 01777,
 					 0,    0444, 06711, 02775, 02777, 02644, 0711, 0755 };
 
+#ifdef MASK_SGID
+	return PICK(g, modes) & ~02000;
+#else
 	return PICK(g, modes);
+#endif
 }
 
 static int64_t any_uid(struct generator *g)
@@ -294,7 +298,8 @@ static void add_whiteout(struct generator *g, int64_t branch, char *path)
 {
 	struct entry entry = { .branch = branch, .type = ENTRY_WHITEOUT, .path = path };
 
-	if (!make_parents(g, branch, path) || find_below(&g->program->stack, branch, path)) {
+	if (strstr(path, ".wh.") || !make_parents(g, branch, path) ||
+	    find_below(&g->program->stack, branch, path)) {
 		free(path);
 		return;
 	}

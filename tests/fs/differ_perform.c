@@ -150,6 +150,13 @@ static size_t io_len(const struct op *op)
 	return op->len < 0 ? 0 : op->len > MAX_IO ? MAX_IO : op->len;
 }
 
+static void empty_slot(struct performer *p, int64_t slot)
+{
+	if (p->slots[slot] >= 0)
+		close(p->slots[slot]);
+	p->slots[slot] = -1;
+}
+
 static void op_open(struct performer *p, const struct op *op, struct text *text)
 {
 	struct stat st;
@@ -157,8 +164,7 @@ static void op_open(struct performer *p, const struct op *op, struct text *text)
 
 	if (op->slot <= 0 || op->slot >= MAX_SLOTS)
 		return;
-	if (p->slots[op->slot] >= 0)
-		close(p->slots[op->slot]);
+	empty_slot(p, op->slot);
 	/* A FIFO must not wait for its other end. */
 	fd = openat(at_fd(p, op->at), op->path, op->flags | O_NONBLOCK | O_CLOEXEC, op->mode);
 	p->slots[op->slot] = fd;
@@ -371,7 +377,8 @@ static void op_futimens(struct performer *p, const struct op *op, struct text *t
 	times_of(op, times);
 	if (say(text, futimens(fd, times)) && fstat(fd, &st) == 0) {
 		say_stat(p, text, &st);
-		say_time(p, text, "atime", st.st_atim);
+		if (op->nsec != UTIME_OMIT)
+			say_time(p, text, "atime", st.st_atim);
 	}
 }
 
@@ -791,6 +798,13 @@ static void look_after(struct performer *p, const struct op *op, int at, const c
 		say_stat(p, text, &st);
 		text_add(text, " ]");
 	}
+}
+
+void op_refuse(struct performer *performer, const struct op *op, struct text *text)
+{
+	if (op->kind == OP_OPEN && op->slot > 0 && op->slot < MAX_SLOTS)
+		empty_slot(performer, op->slot);
+	text_add(text, "must fail");
 }
 
 void op_perform(struct performer *performer, const struct op *op, struct text *text)

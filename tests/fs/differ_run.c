@@ -80,7 +80,7 @@ static void perform(struct performer *performer, const struct op *op, int side, 
 	if (accept_skips(op))
 		text_add(text, "skipped");
 	else if (side == 0 && accept_must_fail(op))
-		text_add(text, "must fail");
+		op_refuse(performer, op, text);
 	else
 		op_perform(performer, op, text);
 }
