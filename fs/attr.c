@@ -117,17 +117,16 @@ static int set_times(int fd, const struct stat *st, unsigned int set)
 	return fd_utimens(fd, times);
 }
 
-/* Takes setuid away, and setgid where the group may execute, as write(2) does. */
-static int kill_suidgid(int fd)
+static int kill_suidgid(int fd, const struct killer *killer)
 {
 	struct stat st;
 	mode_t mode;
 	int r = fd_stat(fd, NULL, &st);
 
-	if (r < 0)
+	if (r < 0 || !S_ISREG(st.st_mode))
 		return r;
 	mode = st.st_mode & ~(mode_t)S_ISUID;
-	if (mode & S_IXGRP)
+	if (mode & S_ISGID && (mode & S_IXGRP || !killer->is_member(killer, st.st_gid)))
 		mode &= ~(mode_t)S_ISGID;
 	return mode == st.st_mode ? 0 : fd_chmod(fd, mode & 07777);
 }
@@ -142,7 +141,8 @@ static int set_size(struct fs *fs, struct node *node, off_t size)
 	return ftruncate(ref->fd, size) < 0 ? -errno : 0;
 }
 
-static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st, unsigned int set)
+static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st, unsigned int set,
+		 const struct killer *killer)
 {
 	int r = 0;
 
@@ -151,8 +151,8 @@ static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st
 			     set & FS_SET_GID ? st->st_gid : (gid_t)-1);
 	if (r == 0 && set & FS_SET_SIZE)
 		r = set_size(fs, node, st->st_size);
-	if (r == 0 && set & FS_KILL_SUIDGID)
-		r = kill_suidgid(fd);
+	if (r == 0 && killer)
+		r = kill_suidgid(fd, killer);
 	/* After a change of owner, which takes setuid and setgid away. */
 	if (r == 0 && set & FS_SET_MODE)
 		r = fd_chmod(fd, st->st_mode & 07777);
@@ -162,7 +162,7 @@ static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st
 }
 
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned int set,
-	       struct stat *ret)
+	       const struct killer *killer, struct stat *ret)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	int r;
@@ -174,7 +174,7 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned
 	ref = upper_open(fs, node, &r);
 	if (!ref)
 		return r;
-	r = apply(fs, node, ref->fd, st, set);
+	r = apply(fs, node, ref->fd, st, set, killer);
 	return r < 0 ? r : fs_getattr(fs, node, ret);
 }
 
@@ -316,10 +316,12 @@ int fs_xattr_remove(struct fs *fs, struct node *node, const char *name)
 	int r;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 
-	/* What is not there need not be copied up to be missed. */
+	if (whiteout_is_private_xattr(name))
+		return -EPERM;
+	/* What is not there need not be copied up to be missed; an ACL never is. */
 	r = (int)fs_xattr_get(fs, node, name, NULL, 0);
 	if (r < 0)
-		return whiteout_is_private_xattr(name) ? -EPERM : r;
+		return r == -ENODATA && strncmp(name, "system.posix_acl_", 17) == 0 ? 0 : r;
 	ref = open_to_change(fs, node, name, &r);
 	return ref ? xattr_remove(ref->fd, name) : r;
 }

@@ -65,24 +65,37 @@ struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *
 	return open_upper_file(fs, node, error);
 }
 
-ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
-		 bool kill_suidgid)
+/* The file to change, with setuid and setgid gone if the caller's change takes them. */
+static struct fd_ref *file_to_change(struct fs *fs, struct node *node, const struct killer *killer,
+				     int *error)
 {
+	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, error);
 	struct stat st;
-	int r;
-	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, &r);
 
-	if (ref && kill_suidgid)
-		r = fs_setattr(fs, node, &(struct stat){ 0 }, FS_KILL_SUIDGID, &st);
-	if (!ref || r < 0)
-		return r;
-	return fd_pwrite_all(ref->fd, data, size, offset);
+	if (!ref)
+		return NULL;
+	if (killer) {
+		*error = fs_setattr(fs, node, &st, 0, killer, &st);
+		if (*error < 0)
+			return NULL;
+	}
+	return take_ptr(ref);
 }
 
-int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length)
+ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
+		 const struct killer *killer)
 {
-	int r;
-	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, &r);
+	int r = 0;
+	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, killer, &r);
+
+	return ref ? fd_pwrite_all(ref->fd, data, size, offset) : r;
+}
+
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length,
+		 const struct killer *killer)
+{
+	int r = 0;
+	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, killer, &r);
 
 	if (!ref)
 		return r;
@@ -90,15 +103,15 @@ int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t
 }
 
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out,
-		      off_t out_offset, size_t size)
+		      off_t out_offset, size_t size, const struct killer *killer)
 {
 	cleanup_fd_ref struct fd_ref *src = NULL;
 	cleanup_fd_ref struct fd_ref *dst = NULL;
 	ssize_t n;
-	int r;
+	int r = 0;
 
 	/* The target first: if both are the same file, the source is then its copy. */
-	dst = fs_file(fs, out, true, &r);
+	dst = file_to_change(fs, out, killer, &r);
 	if (dst)
 		src = fs_file(fs, in, false, &r);
 	if (!src)

@@ -133,6 +133,15 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 
 int fs_getattr(struct fs *fs, struct node *node, struct stat *ret);
 
+/*
+ * A caller whose change of a file takes setuid and setgid away, as write(2)
+ * does: setgid stays where the group may not execute and the caller is in it.
+ * Asked only when that matters.
+ */
+struct killer {
+	bool (*is_member)(const struct killer *killer, gid_t gid);
+};
+
 /* Which of the attributes to set; FS_SET_*_NOW take the clock's time. */
 enum {
 	FS_SET_MODE = 1 << 0,
@@ -143,10 +152,10 @@ enum {
 	FS_SET_MTIME = 1 << 5,
 	FS_SET_ATIME_NOW = 1 << 6,
 	FS_SET_MTIME_NOW = 1 << 7,
-	FS_KILL_SUIDGID = 1 << 8, /* of the caller's making: take setuid and setgid away */
 };
+/* `killer` may be NULL. */
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned int set,
-	       struct stat *ret);
+	       const struct killer *killer, struct stat *ret);
 
 /* When the object that stands for the node now was made; 0 and *ret untouched where that is
  * unknown. */
@@ -177,12 +186,15 @@ int fs_copyup(struct fs *fs, struct node *node);
  */
 struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *error);
 
+/* In what follows, `killer` may be NULL. */
+
 /* Count written, all of it unless an error came first. */
 ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
-		 bool kill_suidgid);
-int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length);
+		 const struct killer *killer);
+int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length,
+		 const struct killer *killer);
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out,
-		      off_t out_offset, size_t size);
+		      off_t out_offset, size_t size, const struct killer *killer);
 off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence);
 
 /* A file's data, a directory's names, or everything, made durable. */

@@ -70,6 +70,30 @@ int op_caller(fuse_req_t req, struct caller *ret)
 	return 0;
 }
 
+bool op_is_member(fuse_req_t req, gid_t shown)
+{
+	gid_t groups[256];
+	int n = fuse_req_getgroups(req, 256, groups);
+
+	for (int i = 0; i < n && i < 256; i++) {
+		if (groups[i] == shown)
+			return true;
+	}
+	return fuse_req_ctx(req)->gid == shown;
+}
+
+static bool is_member(const struct killer *killer, gid_t gid)
+{
+	fuse_req_t req = ((const struct op_killer *)killer)->req;
+
+	return op_is_member(req, idmap_show(op_mount(req)->gids, gid));
+}
+
+struct op_killer op_killer(fuse_req_t req)
+{
+	return (struct op_killer){ .base.is_member = is_member, .req = req };
+}
+
 struct stat op_shown(fuse_req_t req, const struct stat *st)
 {
 	struct mount *mount = op_mount(req);

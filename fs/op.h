@@ -91,6 +91,16 @@ void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse
 /* Who asks, for what creates: 0, or -EOVERFLOW when that id cannot be stored. */
 int op_caller(fuse_req_t req, struct caller *ret);
 
+/* The request's caller as a killer, for as long as the request lives. */
+struct op_killer {
+	struct killer base;
+	fuse_req_t req;
+};
+struct op_killer op_killer(fuse_req_t req);
+
+/* Whether the caller is in a group, as the mount shows it. */
+bool op_is_member(fuse_req_t req, gid_t shown);
+
 /* Attributes as the mount shows them. */
 struct stat op_shown(fuse_req_t req, const struct stat *st);
 

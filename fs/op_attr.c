@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Requests about attributes. */
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/fs.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/xattr.h"
 #include "op.h"
 
 static void reply_attr(fuse_req_t req, int r, const struct stat *st)
@@ -43,7 +46,6 @@ static unsigned int what_to_set(int to_set)
 		{ FUSE_SET_ATTR_MTIME, FS_SET_MTIME },
 		{ FUSE_SET_ATTR_ATIME_NOW, FS_SET_ATIME_NOW },
 		{ FUSE_SET_ATTR_MTIME_NOW, FS_SET_MTIME_NOW },
-		{ FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID, FS_KILL_SUIDGID },
 	};
 	unsigned int set = 0;
 
@@ -70,6 +72,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
 	cleanup_node struct node *node = op_node(req, ino);
+	bool kills = to_set & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID);
+	struct op_killer killer = op_killer(req);
 	struct stat st;
 	int r;
 
@@ -78,7 +82,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		return;
 	r = stored_owner(req, attr, to_set);
 	if (r == 0)
-		r = fs_setattr(op_fs(req), node, attr, what_to_set(to_set), &st);
+		r = fs_setattr(op_fs(req), node, attr, what_to_set(to_set),
+			       kills ? &killer.base : NULL, &st);
 	reply_attr(req, r, &st);
 }
 
@@ -183,18 +188,6 @@ void op_statfs(fuse_req_t req, fuse_ino_t ino)
 		fuse_reply_statfs(req, &st);
 }
 
-static bool is_in_group(fuse_req_t req, gid_t gid)
-{
-	gid_t groups[256];
-	int n = fuse_req_getgroups(req, 256, groups);
-
-	for (int i = 0; i < n && i < 256; i++) {
-		if (groups[i] == gid)
-			return true;
-	}
-	return fuse_req_ctx(req)->gid == gid;
-}
-
 /*
  * Changing the mode by an ACL takes setgid away where chmod would.  The kernel
  * could tell us (FUSE_SETXATTR_EXT), but libfuse does not know how.
@@ -207,10 +200,10 @@ static int kill_setgid(fuse_req_t req, struct node *node, const char *name)
 	if (strcmp(name, "system.posix_acl_access") != 0 || fuse_req_ctx(req)->uid == 0)
 		return 0;
 	r = fs_getattr(op_fs(req), node, &st);
-	if (r < 0 || !(st.st_mode & S_ISGID) || is_in_group(req, op_shown(req, &st).st_gid))
+	if (r < 0 || !(st.st_mode & S_ISGID) || op_is_member(req, op_shown(req, &st).st_gid))
 		return r;
 	st.st_mode &= ~(mode_t)S_ISGID;
-	return fs_setattr(op_fs(req), node, &st, FS_SET_MODE, &st);
+	return fs_setattr(op_fs(req), node, &st, FS_SET_MODE, NULL, &st);
 }
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
@@ -249,6 +242,41 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 		    size);
 }
 
+static bool is_trusted(const char *name)
+{
+	return strncmp(name, "trusted.", 8) == 0;
+}
+
+/* Whether the caller may see the trusted namespace: root that has kept CAP_SYS_ADMIN. */
+static bool may_see_trusted(fuse_req_t req)
+{
+	const struct fuse_ctx *ctx = fuse_req_ctx(req);
+	unsigned long long effective = 0;
+	char path[64], line[256];
+	FILE *status;
+
+	if (ctx->uid != 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)ctx->pid);
+	status = fopen(path, "re");
+	while (status && fgets(line, sizeof(line), status)) {
+		if (sscanf(line, "CapEff: %llx", &effective) == 1)
+			break;
+	}
+	if (status)
+		fclose(status);
+	return effective >> CAP_SYS_ADMIN & 1;
+}
+
+static bool has_trusted(const char *names, ssize_t size)
+{
+	for (const char *name = names; name < names + size; name += strlen(name) + 1) {
+		if (is_trusted(name))
+			return true;
+	}
+	return false;
+}
+
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
 	cleanup_node struct node *node = op_node(req, ino);
@@ -258,6 +286,8 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 	if (!node)
 		return;
 	n = fs_xattr_list(op_fs(req), node, &names);
+	if (n > 0 && has_trusted(names, n) && !may_see_trusted(req))
+		n = (ssize_t)xattr_list_filter(names, (size_t)n, is_trusted);
 	reply_bytes(req, n, names, size);
 }
 

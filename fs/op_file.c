@@ -62,9 +62,11 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	      struct fuse_file_info *fi)
 {
 	cleanup_node struct node *node = op_node(req, ino);
+	struct op_killer killer = op_killer(req);
 
 	if (node)
-		op_reply_size(req, fs_write(op_fs(req), node, data, size, off, fi->kill_suidgid));
+		op_reply_size(req, fs_write(op_fs(req), node, data, size, off,
+					    fi->kill_suidgid ? &killer.base : NULL));
 }
 
 void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
@@ -76,14 +78,22 @@ void op_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_inf
 		op_reply(req, fs_sync(op_fs(req), node, datasync));
 }
 
+/* For these two the kernel does not say whether setuid and setgid are to go: root keeps them. */
+static const struct killer *killer_of(fuse_req_t req, const struct op_killer *killer)
+{
+	return fuse_req_ctx(req)->uid == 0 ? NULL : &killer->base;
+}
+
 void op_fallocate(fuse_req_t req, fuse_ino_t ino, int mode, off_t offset, off_t length,
 		  struct fuse_file_info *fi)
 {
 	cleanup_node struct node *node = op_node(req, ino);
+	struct op_killer killer = op_killer(req);
 
 	(void)fi;
 	if (node)
-		op_reply(req, fs_fallocate(op_fs(req), node, mode, offset, length));
+		op_reply(req, fs_fallocate(op_fs(req), node, mode, offset, length,
+					   killer_of(req, &killer)));
 }
 
 void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
@@ -92,12 +102,14 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 {
 	cleanup_node struct node *in = op_node(req, ino_in);
 	cleanup_node struct node *out = in ? op_node(req, ino_out) : NULL;
+	struct op_killer killer = op_killer(req);
 
 	(void)fi_in;
 	(void)fi_out;
 	(void)flags;
 	if (out)
-		op_reply_size(req, fs_copy_range(op_fs(req), in, off_in, out, off_out, len));
+		op_reply_size(req, fs_copy_range(op_fs(req), in, off_in, out, off_out, len,
+						 killer_of(req, &killer)));
 }
 
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)

@@ -8,7 +8,7 @@ static int do_set(const char *path, unsigned int set, struct stat st, struct sta
 {
 	cleanup_node struct node *node = node_of(path);
 
-	return fs_setattr(fs, node, &st, set, ret);
+	return fs_setattr(fs, node, &st, set, NULL, ret);
 }
 
 static void test_mode(void)
@@ -129,7 +129,7 @@ static void test_size(void)
 		cleanup_node struct node *node = node_of("longer");
 
 		assert_eq(do_unlink("longer"), 0);
-		assert_eq(fs_setattr(fs, node, &(struct stat){ .st_size = 3 }, FS_SET_SIZE, &st), 0);
+		assert_eq(fs_setattr(fs, node, &(struct stat){ .st_size = 3 }, FS_SET_SIZE, NULL, &st), 0);
 		assert_streq(read_node(node), "012");
 	}
 	union_reopen();
@@ -138,10 +138,30 @@ static void test_size(void)
 	union_end();
 }
 
-/* write(2) and truncate(2) take setuid away, and setgid where the group may execute. */
+static bool is_member(const struct killer *killer, gid_t gid)
+{
+	(void)killer;
+	(void)gid;
+	return true;
+}
+
+static bool is_no_member(const struct killer *killer, gid_t gid)
+{
+	(void)killer;
+	(void)gid;
+	return false;
+}
+
+/*
+ * write(2) and truncate(2) take setuid away, and setgid where the group may
+ * execute or the caller is not in it.
+ */
 static void test_kill_suidgid(void)
 {
-	struct stat st;
+	const struct killer member = { .is_member = is_member };
+	const struct killer stranger = { .is_member = is_no_member };
+	cleanup_node struct node *node = NULL;
+	struct stat st = { 0 };
 
 	union_make(1);
 	make_file(branches[0], "f", "f");
@@ -149,14 +169,16 @@ static void test_kill_suidgid(void)
 	assert(fchmodat(branches[0], "f", 06755, 0) == 0);
 	assert(fchmodat(branches[0], "g", 06745, 0) == 0);
 	union_open();
-	assert_eq(do_set("f", FS_SET_SIZE | FS_KILL_SUIDGID, (struct stat){ 0 }, &st), 0);
+	node = node_of("f");
+	assert_eq(fs_setattr(fs, node, &st, FS_SET_SIZE, &member, &st), 0);
 	assert_eq(st.st_mode, S_IFREG | 0755);
-	{
-		cleanup_node struct node *node = node_of("g");
-
-		assert_eq(fs_write(fs, node, "x", 1, 0, true), 1);
-	}
-	assert_eq(stat_at("g").st_mode, S_IFREG | 02745); /* mandatory locking's mark, not setgid */
+	node_unref(node);
+	node = node_of("g");
+	assert_eq(fs_write(fs, node, "x", 1, 0, &member), 1);
+	assert_eq(stat_at("g").st_mode, S_IFREG | 02745);
+	assert_eq(fs_write(fs, node, "x", 1, 0, &stranger), 1);
+	assert_eq(stat_at("g").st_mode, S_IFREG | 0745);
+	node_unref(take_ptr(node));
 	union_end();
 }
 

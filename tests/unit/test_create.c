@@ -338,7 +338,7 @@ static void test_tmpfile(void)
 	assert_eq(file.st.st_nlink, 0);
 	assert_eq(file.st.st_mode, S_IFREG | 0644);
 	assert_streq(list_at("d"), "");
-	assert_eq(fs_write(fs, file.node, "tmp", 3, 0, false), 3);
+	assert_eq(fs_write(fs, file.node, "tmp", 3, 0, NULL), 3);
 	assert_eq(fs_link(fs, file.node, dir, "named", &linked), 0);
 	assert(linked.node == file.node);
 	assert_eq(linked.st.st_nlink, 1);

@@ -88,12 +88,12 @@ static void test_fallocate_and_seek(void)
 	assert_eq(fs_seek(fs, node, 0, SEEK_DATA), 0);
 	assert(fs_seek(fs, node, 0, SEEK_HOLE) > 0);
 	assert_eq(fs_seek(fs, node, 2 << 20, SEEK_DATA), -ENXIO);
-	r = fs_fallocate(fs, node, 0, 1 << 20, 4096);
+	r = fs_fallocate(fs, node, 0, 1 << 20, 4096, NULL);
 	if (r != -EOPNOTSUPP) {
 		assert_eq(r, 0);
 		assert_eq(stat_at("f").st_size, (1 << 20) + 4096);
 		assert_eq(fs_fallocate(fs, node, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-				       4096), 0);
+				       4096, NULL), 0);
 		assert_streq(read_node(node), "");
 	}
 	node_unref(take_ptr(node));
@@ -111,13 +111,13 @@ static void test_copy_range(void)
 	union_open();
 	a = node_of("a");
 	b = node_of("b");
-	assert_eq(fs_copy_range(fs, a, 2, b, 4, 3), 3);
+	assert_eq(fs_copy_range(fs, a, 2, b, 4, 3, NULL), 3);
 	assert_streq(read_at("b"), "----234---");
 	assert_eq(upper_at("a"), UPPER_FREE);
 	/* within one file, which is thereby copied up */
-	assert_eq(fs_copy_range(fs, a, 0, a, 8, 2), 2);
+	assert_eq(fs_copy_range(fs, a, 0, a, 8, 2, NULL), 2);
 	assert_streq(read_at("a"), "0123456701");
-	assert_eq(fs_copy_range(fs, a, 100, b, 0, 3), 0);
+	assert_eq(fs_copy_range(fs, a, 100, b, 0, 3, NULL), 0);
 	node_unref(take_ptr(a));
 	node_unref(take_ptr(b));
 	union_end();
@@ -159,7 +159,7 @@ static void *write_own_byte(void *context)
 	cleanup_node struct node *node = node_of("f");
 	char byte = (char)('a' + i);
 
-	assert_eq(fs_write(fs, node, &byte, 1, i, false), 1);
+	assert_eq(fs_write(fs, node, &byte, 1, i, NULL), 1);
 	return NULL;
 }
 

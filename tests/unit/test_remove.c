@@ -172,10 +172,10 @@ static void test_unlinked_and_in_use(void)
 		assert_eq(st.st_ino, ino);
 		/* It can still be changed, whatever takes its name. */
 		write_new(paths[i], "other");
-		assert_eq(fs_write(fs, node, "X", 1, 0, false), 1);
+		assert_eq(fs_write(fs, node, "X", 1, 0, NULL), 1);
 		assert_eq(*read_node(node), 'X');
 		st.st_mode = 0600;
-		assert_eq(fs_setattr(fs, node, &st, FS_SET_MODE, &st), 0);
+		assert_eq(fs_setattr(fs, node, &st, FS_SET_MODE, NULL, &st), 0);
 		assert_eq(st.st_mode, S_IFREG | 0600);
 		assert_eq(st.st_nlink, 0);
 		assert_eq(st.st_ino, ino);
@@ -308,7 +308,7 @@ static void test_links_not_all_of_which_are_known(void)
 	assert_eq(stat_at("b").st_ino, ino);
 	assert_eq(stat_at("b").st_nlink, 1);
 	assert_eq(count_in_work("orphans"), 0);
-	assert_eq(fs_write(fs, node, "B", 1, 0, false), 1);
+	assert_eq(fs_write(fs, node, "B", 1, 0, NULL), 1);
 	assert_streq(read_at("b"), "B");
 	assert_eq(do_unlink("b"), 0);
 	assert_eq(fs_getattr(fs, node, &st), 0);

@@ -82,7 +82,7 @@ static void test_file_onto_file(void)
 		assert_streq(read_node(replaced), "old");
 		assert_eq(fs_getattr(fs, replaced, &st), 0);
 		assert_eq(st.st_nlink, 0);
-		assert_eq(fs_write(fs, replaced, "X", 1, 0, false), 1);
+		assert_eq(fs_write(fs, replaced, "X", 1, 0, NULL), 1);
 		assert_streq(read_node(replaced), "Xld");
 		node_unref(take_ptr(replaced));
 		assert_eq(count_in_work("orphans"), 0);

@@ -260,7 +260,7 @@ static inline int do_rename(const char *path, const char *newpath, unsigned int 
 static inline int do_write(const char *path, const char *text, off_t offset)
 {
 	cleanup_node struct node *node = node_of(path);
-	ssize_t n = fs_write(fs, node, text, strlen(text), offset, false);
+	ssize_t n = fs_write(fs, node, text, strlen(text), offset, NULL);
 
 	return n < 0 ? (int)n : n == (ssize_t)strlen(text) ? 0 : -EIO;
 }
@@ -277,7 +277,7 @@ static inline int do_chmod(const char *path, mode_t mode)
 	cleanup_node struct node *node = node_of(path);
 	struct stat st = { .st_mode = mode };
 
-	return fs_setattr(fs, node, &st, FS_SET_MODE, &st);
+	return fs_setattr(fs, node, &st, FS_SET_MODE, NULL, &st);
 }
 
 static inline int do_truncate(const char *path, off_t size)
@@ -285,7 +285,7 @@ static inline int do_truncate(const char *path, off_t size)
 	cleanup_node struct node *node = node_of(path);
 	struct stat st = { .st_size = size };
 
-	return fs_setattr(fs, node, &st, FS_SET_SIZE, &st);
+	return fs_setattr(fs, node, &st, FS_SET_SIZE, NULL, &st);
 }
 
 /* --- looking --- */
