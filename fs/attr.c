@@ -144,15 +144,14 @@ static int set_size(struct fs *fs, struct node *node, off_t size)
 static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st, unsigned int set,
 		 const struct killer *killer)
 {
-	int r = 0;
+	/* Before a change of owner: it is the old group that counts. */
+	int r = killer ? kill_suidgid(fd, killer) : 0;
 
-	if (set & (FS_SET_UID | FS_SET_GID))
+	if (r == 0 && set & (FS_SET_UID | FS_SET_GID))
 		r = fd_chown(fd, set & FS_SET_UID ? st->st_uid : (uid_t)-1,
 			     set & FS_SET_GID ? st->st_gid : (gid_t)-1);
 	if (r == 0 && set & FS_SET_SIZE)
 		r = set_size(fs, node, st->st_size);
-	if (r == 0 && killer)
-		r = kill_suidgid(fd, killer);
 	/* After a change of owner, which takes setuid and setgid away. */
 	if (r == 0 && set & FS_SET_MODE)
 		r = fd_chmod(fd, st->st_mode & 07777);

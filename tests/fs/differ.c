@@ -263,8 +263,10 @@ static int run_seeds(const struct options *options, struct totals *totals)
 					 time(NULL) < end; seed++) {
 		struct program program;
 
-		program_generate(&program, seed, options);
-		if (totals->print_only)
+		r = program_generate(&program, seed, options);
+		if (r < 0)
+			fprintf(stderr, "differ: seed %ju: %s\n", (uintmax_t)seed, strerror(-r));
+		else if (totals->print_only)
 			program_print(&program, stdout);
 		else
 			r = run_one(&program, options, totals);

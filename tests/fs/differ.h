@@ -178,7 +178,8 @@ struct options {
 	bool disabled[N_OP_KINDS];
 };
 
-void program_generate(struct program *program, uint64_t seed, const struct options *options);
+/* 0 or -errno. Needs to chroot; works below options->dir. */
+int program_generate(struct program *program, uint64_t seed, const struct options *options);
 
 /* ---- one operation ---- */
 

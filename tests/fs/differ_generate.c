@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A stack and a program from a seed.  The program is made before anything runs;
- * a rough notion of which paths may exist by then (`known`) makes most operations
- * meet something.  Each thread has a directory of its own and, in `shared`, names
- * of its own.
+ * A stack and a program from a seed.  So that most operations meet something, the
+ * program is run as it is made, by a process whose root is a plain copy of the
+ * merged tree, and each operation is chosen knowing what is there.  With several
+ * threads each has a directory of its own and, in `shared`, names of its own.
  */
 #include "differ.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/fd.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 #define PICK(g, array) ((array)[rng_below(&(g)->rng, COUNT(array))])
@@ -21,9 +28,10 @@
 #define FILE_SLOTS 9 /* slots 1 to 8 are for files, the others for directories */
 #define MAX_PATH 3000
 
+/* What there is by now, if all goes as it should; symbolic links are not followed. */
 struct known {
 	char **paths;
-	bool *is_dir;
+	enum entry_type *types;
 	size_t count;
 };
 
@@ -32,9 +40,13 @@ struct generator {
 	struct program *program;
 	const struct options *options;
 	struct known known[MAX_THREADS];
+	struct performer performers[MAX_THREADS];
 	int64_t thread;
 	int64_t next_group;
 };
+
+#define ANY_TYPE (-1)
+#define ANY_FILE (-2) /* no directory */
 
 static bool percent(struct generator *g, unsigned int n)
 {
@@ -48,58 +60,102 @@ static int64_t below(struct generator *g, int64_t n)
 
 /* ---- known paths ---- */
 
-static void known_add(struct known *known, const char *path, bool is_dir)
+static ssize_t known_find(const struct known *known, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < known->count; i++)
+		if (!strcmp(known->paths[i], path))
+			return i;
+	return -1;
+}
+
+static bool known_is(const struct known *known, const char *path, int type)
+{
+	ssize_t i = known_find(known, path);
+
+	return i >= 0 && (type == ANY_TYPE ||
+			  (type == ANY_FILE ? known->types[i] != ENTRY_DIR :
+					      (int)known->types[i] == type));
+}
+
+static void known_add(struct known *known, const char *path, enum entry_type type)
 {
 	size_t n = known->count++;
 
 	known->paths = xrealloc(known->paths, known->count, sizeof(*known->paths));
-	known->is_dir = xrealloc(known->is_dir, known->count, sizeof(*known->is_dir));
+	known->types = xrealloc(known->types, known->count, sizeof(*known->types));
 	known->paths[n] = xstrdup(path);
-	known->is_dir[n] = is_dir;
+	known->types[n] = type;
 }
 
-static void known_drop(struct known *known, const char *top)
+static bool is_top(const char *path)
 {
-	size_t i;
-
-	if (!strchr(top, '/') && (!strcmp(top, ".") || !strcmp(top, "shared")))
-		return;
-	for (i = known->count; i-- > 0;) {
-		if (!path_is_below(known->paths[i], top))
-			continue;
-		free(known->paths[i]);
-		known->count--;
-		known->paths[i] = known->paths[known->count];
-		known->is_dir[i] = known->is_dir[known->count];
-	}
+	return !strcmp(path, ".") || !strcmp(path, "shared");
 }
 
-static void known_move(struct known *known, const char *from, const char *to)
-{
-	size_t i, n = known->count;
-
-	if (path_is_below(to, from) || !strcmp(from, "."))
-		return;
-	for (i = 0; i < n; i++) {
-		if (path_is_below(known->paths[i], from)) {
-			char *path = xformat("%s%s", to, known->paths[i] + strlen(from));
-
-			if (strlen(path) < MAX_PATH)
-				known_add(known, path, known->is_dir[i]);
-			free(path);
-		}
-	}
-	known_drop(known, from);
-}
-
-static void known_done(struct known *known)
+static void known_clear(struct known *known)
 {
 	size_t i;
 
 	for (i = 0; i < known->count; i++)
 		free(known->paths[i]);
 	free(known->paths);
-	free(known->is_dir);
+	free(known->types);
+	*known = (struct known){ 0 };
+}
+
+static bool known_is_empty(const struct known *known, const char *dir)
+{
+	size_t i;
+
+	for (i = 0; i < known->count; i++)
+		if (path_is_below(known->paths[i], dir) && strcmp(known->paths[i], dir) != 0)
+			return false;
+	return true;
+}
+
+static bool can_create(const struct known *known, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *parent = slash ? strndup(path, slash - path) : xstrdup(".");
+	bool can = known_is(known, parent, ENTRY_DIR) && !known_is(known, path, ANY_TYPE) &&
+		   strlen(slash ? slash + 1 : path) <= 255 &&
+		   strncmp(slash ? slash + 1 : path, ".wh.", 4) != 0;
+
+	free(parent);
+	return can;
+}
+
+/* Whether a thread may use a path. */
+static bool is_for(const struct program *program, int64_t thread, const char *path)
+{
+	char own[40];
+
+	if (program->n_threads == 1)
+		return true;
+	snprintf(own, sizeof(own), "t%jd", (intmax_t)thread);
+	if (path_is_below(path, own) || !strcmp(path, "shared"))
+		return true;
+	snprintf(own, sizeof(own), "shared/%jd_", (intmax_t)thread);
+	return !strncmp(path, own, strlen(own));
+}
+
+static void know(struct generator *g, const char *path, enum entry_type type)
+{
+	int64_t t;
+
+	for (t = 0; t < g->program->n_threads; t++)
+		if (is_for(g->program, t, path))
+			known_add(&g->known[t], path, type);
+}
+
+static void know_nothing(struct generator *g)
+{
+	int64_t t;
+
+	for (t = 0; t < g->program->n_threads; t++)
+		known_clear(&g->known[t]);
 }
 
 /* ---- names and numbers ---- */
@@ -129,16 +185,18 @@ static struct known *known_here(struct generator *g)
 	return &g->known[g->thread];
 }
 
-static const char *known_path(struct generator *g, bool dir_only)
+static const char *known_path(struct generator *g, int type)
 {
 	struct known *known = known_here(g);
-	int tries;
+	size_t start = known->count ? below(g, known->count) : 0, i;
 
-	for (tries = 0; tries < 20 && known->count; tries++) {
-		size_t i = below(g, known->count);
+	for (i = 0; i < known->count; i++) {
+		const char *path = known->paths[(start + i) % known->count];
 
-		if (!dir_only || known->is_dir[i])
-			return known->paths[i];
+		if (is_top(path) && (type != ENTRY_DIR || percent(g, 70)))
+			continue;
+		if (known_is(known, path, type))
+			return path;
 	}
 	return g->program->n_threads > 1 ? "shared" : ".";
 }
@@ -162,18 +220,35 @@ static bool is_shared_top(struct generator *g, const char *path)
 	return g->program->n_threads > 1 && !strcmp(path, "shared");
 }
 
-static char *any_path(struct generator *g)
-{
-	const char *path = known_path(g, false);
-
-	if (percent(g, 70) && !is_shared_top(g, path))
-		return xstrdup(path);
-	return path_in(g, known_path(g, percent(g, 95)));
-}
-
 static char *new_path(struct generator *g)
 {
-	return path_in(g, known_path(g, true));
+	char *path = NULL;
+	int tries;
+
+	/* Deep trees are made less deep. */
+	for (tries = 0; tries < 4; tries++) {
+		free(path);
+		path = path_in(g, known_path(g, ENTRY_DIR));
+		if (can_create(known_here(g), path) && strlen(path) < 1000)
+			break;
+	}
+	return path;
+}
+
+/* Mostly something that is there and of this type. */
+static char *path_of(struct generator *g, int type)
+{
+	const char *path = known_path(g, percent(g, 90) ? type : ANY_TYPE);
+
+	if (percent(g, 92) && !is_shared_top(g, path))
+		return xstrdup(path);
+	/* Sometimes below something that is no directory. */
+	return percent(g, 30) ? path_in(g, known_path(g, ANY_TYPE)) : new_path(g);
+}
+
+static char *any_path(struct generator *g)
+{
+	return path_of(g, ANY_TYPE);
 }
 
 static int64_t any_mode(struct generator *g)
@@ -396,25 +471,11 @@ static void know_stack(struct generator *g)
 {
 	struct stack merged;
 	size_t i;
-	int64_t t;
 
-	for (t = 0; t < g->program->n_threads; t++) {
-		known_done(&g->known[t]);
-		g->known[t] = (struct known){ 0 };
-	}
+	know_nothing(g);
 	stack_merge(&g->program->stack, &merged);
-	for (i = 0; i < merged.count; i++) {
-		const struct entry *entry = &merged.entries[i];
-
-		for (t = 0; t < g->program->n_threads; t++) {
-			char own[24];
-
-			snprintf(own, sizeof(own), "t%jd", (intmax_t)t);
-			if (g->program->n_threads == 1 || path_is_below(entry->path, own) ||
-			    !strcmp(entry->path, "shared"))
-				known_add(&g->known[t], entry->path, entry->type == ENTRY_DIR);
-		}
-	}
+	for (i = 0; i < merged.count; i++)
+		know(g, merged.entries[i].path, merged.entries[i].type);
 	stack_done(&merged);
 }
 
@@ -477,32 +538,45 @@ static void generate_stack(struct generator *g)
 
 /* ---- operations ---- */
 
+static int64_t open_slot(struct generator *g, int64_t from, int64_t n)
+{
+	int64_t slot = 0;
+	int tries;
+
+	for (tries = 0; tries < 12; tries++) {
+		slot = from + below(g, n);
+		if (g->performers[g->thread].slots[slot] >= 0)
+			break;
+	}
+	return slot;
+}
+
 static int64_t file_slot(struct generator *g)
 {
-	return 1 + below(g, FILE_SLOTS - 1);
+	return open_slot(g, 1, FILE_SLOTS - 1);
 }
 
 static int64_t dir_slot(struct generator *g)
 {
-	return FILE_SLOTS + below(g, 4);
+	return open_slot(g, FILE_SLOTS, 4);
 }
 
 static int64_t open_flags(struct generator *g)
 {
-	static const int64_t modes[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR };
+	static const int64_t modes[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR, O_RDWR, O_RDWR };
 	int64_t flags = PICK(g, modes);
 
 	if (percent(g, 40))
 		flags |= O_CREAT;
-	if (percent(g, 15))
+	if (percent(g, 8))
 		flags |= O_EXCL;
-	if (percent(g, 15))
+	if (percent(g, 12))
 		flags |= O_TRUNC;
-	if (percent(g, 15))
+	if (percent(g, 12))
 		flags |= O_APPEND;
-	if (percent(g, 15))
+	if (percent(g, 10))
 		flags |= O_NOFOLLOW;
-	if (percent(g, 3))
+	if (percent(g, 2))
 		flags |= O_DIRECTORY;
 	if (percent(g, 3))
 		flags |= O_SYNC;
@@ -516,20 +590,20 @@ static void generate_open(struct generator *g, struct op *op)
 {
 	op->mode = any_mode(g);
 	if (percent(g, 20)) {
-		op->slot = dir_slot(g);
-		op->path = xstrdup(known_path(g, true));
+		op->slot = FILE_SLOTS + below(g, 4);
+		op->path = xstrdup(known_path(g, ENTRY_DIR));
 		op->flags = O_RDONLY | O_DIRECTORY;
 		op->mode = 0;
-	} else if (percent(g, 10)) {
-		op->slot = file_slot(g);
-		op->path = xstrdup(known_path(g, true));
+		return;
+	}
+	op->slot = 1 + below(g, FILE_SLOTS - 1);
+	if (percent(g, 10)) {
+		op->path = xstrdup(known_path(g, ENTRY_DIR));
 		op->flags = O_TMPFILE | O_RDWR;
 	} else {
-		op->slot = file_slot(g);
 		op->flags = open_flags(g);
-		op->path = op->flags & O_CREAT && percent(g, 50) ? new_path(g) : any_path(g);
-		if (op->flags & O_CREAT)
-			known_add(known_here(g), op->path, false);
+		op->path = op->flags & O_CREAT && percent(g, 40) ? new_path(g) :
+			   path_of(g, percent(g, 85) ? ENTRY_FILE : ANY_TYPE);
 	}
 }
 
@@ -579,14 +653,16 @@ static void generate_attributes(struct generator *g, struct op *op)
 static void generate_xattr(struct generator *g, struct op *op)
 {
 	static const char *const names[] = {
-		"user.one", "user.two", "user.two", "user.three", "trusted.three",
-		"system.posix_acl_access", "system.posix_acl_default", "security.capability",
+		"user.three", "security.capability",
 		"security.test", "trusted.overlay.opaque", "user.overlay.origin",
 		"user.fuseoverlayfs.opaque", "nonsense", "system.other", "user."
 	};
 	static const int64_t sizes[] = { 0, 1, 20, 200, 200, 65537 };
 
-	op->path2 = xstrdup(PICK(g, names));
+	static const char *const usual[] = { "user.one", "user.two", "trusted.three",
+					     "system.posix_acl_access", "system.posix_acl_default" };
+
+	op->path2 = xstrdup(percent(g, 70) ? PICK(g, usual) : PICK(g, names));
 	op->seed = below(g, 1000000);
 	if (op->kind == OP_SETXATTR || op->kind == OP_FSETXATTR) {
 		op->len = PICK(g, sizes);
@@ -599,14 +675,16 @@ static void generate_xattr(struct generator *g, struct op *op)
 
 static void generate_rename(struct generator *g, struct op *op)
 {
-	op->path = any_path(g);
-	op->path2 = percent(g, 50) ? any_path(g) : new_path(g);
+	op->path = path_of(g, percent(g, 50) ? ENTRY_DIR : ANY_FILE);
 	if (percent(g, 10))
 		op->flags = RENAME_NOREPLACE;
 	else if (percent(g, 15))
 		op->flags = RENAME_EXCHANGE;
-	if (!op->flags)
-		known_move(known_here(g), op->path, op->path2);
+	if (percent(g, op->flags & RENAME_EXCHANGE ? 10 : 60))
+		op->path2 = new_path(g);
+	else
+		op->path2 = path_of(g, known_is(known_here(g), op->path, ENTRY_DIR) ? ENTRY_DIR :
+									      ANY_FILE);
 }
 
 static void generate_mknod(struct generator *g, struct op *op)
@@ -620,39 +698,45 @@ static void generate_mknod(struct generator *g, struct op *op)
 	op->mode = type | any_mode(g);
 	if (type == S_IFCHR || type == S_IFBLK)
 		op->rdev = type == S_IFCHR && percent(g, 10) ? 0 : any_device(g, type == S_IFCHR);
-	known_add(known_here(g), op->path, false);
+}
+
+static const char *empty_dir(struct generator *g)
+{
+	const char *path = ".";
+	int tries;
+
+	for (tries = 0; tries < 10; tries++) {
+		path = known_path(g, ENTRY_DIR);
+		if (known_is_empty(known_here(g), path))
+			break;
+	}
+	return path;
 }
 
 static void generate_names(struct generator *g, struct op *op)
 {
 	switch (op->kind) {
 	case OP_MKDIR:
-		op->path = new_path(g);
+		op->path = percent(g, 85) ? new_path(g) : any_path(g);
 		op->mode = percent(g, 60) ? 0755 : any_mode(g);
-		known_add(known_here(g), op->path, true);
 		break;
 	case OP_RMDIR:
-		op->path = xstrdup(known_path(g, percent(g, 80)));
-		/* Most are not empty: it stays known. */
+		op->path = percent(g, 70) ? xstrdup(empty_dir(g)) : path_of(g, ENTRY_DIR);
 		break;
 	case OP_UNLINK:
-		op->path = any_path(g);
-		if (percent(g, 60))
-			known_drop(known_here(g), op->path);
+		op->path = path_of(g, ANY_FILE);
 		break;
 	case OP_RENAME:
 		generate_rename(g, op);
 		break;
 	case OP_LINK:
-		op->path = any_path(g);
-		op->path2 = new_path(g);
+		op->path = path_of(g, ANY_FILE);
+		op->path2 = percent(g, 90) ? new_path(g) : any_path(g);
 		op->flags = percent(g, 20) ? AT_SYMLINK_FOLLOW : 0;
-		known_add(known_here(g), op->path2, false);
 		break;
 	case OP_SYMLINK:
 		op->path = new_path(g);
 		op->path2 = any_target(g);
-		known_add(known_here(g), op->path, false);
 		break;
 	case OP_MKNOD:
 		generate_mknod(g, op);
@@ -660,7 +744,6 @@ static void generate_names(struct generator *g, struct op *op)
 	case OP_LINKFD:
 		op->slot = file_slot(g);
 		op->path = new_path(g);
-		known_add(known_here(g), op->path, false);
 		break;
 	default:
 		break;
@@ -669,7 +752,12 @@ static void generate_names(struct generator *g, struct op *op)
 
 static void generate_looks(struct generator *g, struct op *op)
 {
-	op->path = any_path(g);
+	static const int types[N_OP_KINDS] = {
+		[OP_TRUNCATE] = 1, [OP_READFILE] = 1, [OP_WRITEFILE] = 1, [OP_READLINK] = 2,
+	};
+
+	op->path = path_of(g, types[op->kind] == 1 ? ENTRY_FILE :
+			      types[op->kind] == 2 ? ENTRY_SYMLINK : ANY_TYPE);
 	switch (op->kind) {
 	case OP_STAT:
 	case OP_STATX:
@@ -684,7 +772,7 @@ static void generate_looks(struct generator *g, struct op *op)
 		break;
 	case OP_READDIR:
 		free(op->path);
-		op->path = xstrdup(known_path(g, percent(g, 90)));
+		op->path = path_of(g, ENTRY_DIR);
 		op->len = percent(g, 50) ? 32000 - 1 : below(g, 1000);
 		op->seed = below(g, 1000);
 		break;
@@ -698,8 +786,6 @@ static void generate_looks(struct generator *g, struct op *op)
 		op->mode = any_mode(g);
 		op->len = any_size(g);
 		op->seed = below(g, 1000000);
-		if (op->flags & O_CREAT)
-			known_add(known_here(g), op->path, false);
 		break;
 	default:
 		break;
@@ -753,7 +839,7 @@ static void generate_args(struct generator *g, struct op *op)
 		op->seed = below(g, 1000);
 		break;
 	case OP_STATFS:
-		op->path = xstrdup(known_path(g, true));
+		op->path = xstrdup(known_path(g, ENTRY_DIR));
 		break;
 	case OP_UMASK:
 		op->mode = (int64_t[]){ 022, 077, 0, 002, 027 }[below(g, 5)];
@@ -771,7 +857,7 @@ static void begin_at_slot(struct generator *g, struct op *op)
 					      OP_READDIR, OP_LINK,   OP_READFILE, OP_WRITEFILE };
 	size_t i;
 
-	if (!op->path || g->program->n_threads > 1 || !percent(g, 8))
+	if (!op->path || g->program->n_threads > 1 || !percent(g, 5))
 		return;
 	for (i = 0; i < COUNT(kinds); i++) {
 		if (kinds[i] != op->kind)
@@ -824,7 +910,7 @@ static void generate_op(struct generator *g)
 
 	g->thread = below(g, g->program->n_threads);
 	op.thread = g->thread;
-	if (g->options->is_root && percent(g, 25))
+	if (g->options->is_root && percent(g, 15))
 		op.cred = 1 + below(g, 4);
 	generate_args(g, &op);
 	op.check |= percent(g, 30);
@@ -832,25 +918,154 @@ static void generate_op(struct generator *g)
 	program_add(g->program, op);
 }
 
-void program_generate(struct program *program, uint64_t seed, const struct options *options)
-{
-	struct generator g = { .rng = { seed }, .program = program, .options = options };
-	int64_t t;
-	size_t i;
+/* ---- the run that tells what is there ---- */
 
-	*program = (struct program){ .seed = seed, .n_threads = options->n_threads };
-	program->kernel = !strcmp(options->profile, "kernel") ||
-			  (!strcmp(options->profile, "mixed") && seed % 2);
+static enum entry_type type_of_mode(mode_t mode)
+{
+	return S_ISDIR(mode) ? ENTRY_DIR : S_ISLNK(mode) ? ENTRY_SYMLINK :
+	       S_ISFIFO(mode) ? ENTRY_FIFO : S_ISSOCK(mode) ? ENTRY_SOCKET :
+	       S_ISCHR(mode) ? ENTRY_CHAR : S_ISBLK(mode) ? ENTRY_BLOCK : ENTRY_FILE;
+}
+
+/* Sorted: the order of a listing is the filesystem's, and must not decide what comes next. */
+static void know_tree(struct generator *g, int dirfd, const char *path)
+{
+	struct dirent **list;
+	struct stat st;
+	int i, n = scandirat(dirfd, ".", &list, NULL, alphasort);
+
+	for (i = 0; i < n; i++) {
+		cleanup_free struct dirent *d = list[i];
+		cleanup_free char *child = !strcmp(path, ".") ? xstrdup(d->d_name) :
+					   xformat("%s/%s", path, d->d_name);
+		cleanup_fd int fd = -1;
+
+		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") ||
+		    fstatat(dirfd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    strlen(child) > MAX_PATH)
+			continue;
+		know(g, child, type_of_mode(st.st_mode));
+		if (!S_ISDIR(st.st_mode))
+			continue;
+		fd = openat(dirfd, d->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (fd >= 0)
+			know_tree(g, fd, child);
+	}
+	if (n >= 0)
+		free(list);
+}
+
+static bool changes_names(enum op_kind kind)
+{
+	return kind == OP_OPEN || kind == OP_LINKFD || kind == OP_WRITEFILE ||
+	       (kind >= OP_MKDIR && kind <= OP_SYMLINK) || kind == OP_MKNOD;
+}
+
+static void try_op(struct generator *g, int root)
+{
+	const struct op *op = &g->program->ops[g->program->count - 1];
+	cleanup_text struct text answer = { 0 };
+
+	if (accept_skips(op))
+		return;
+	if (accept_must_fail(op))
+		op_refuse(&g->performers[op->thread], op, &answer);
+	else
+		op_perform(&g->performers[op->thread], op, &answer);
+	if (!changes_names(op->kind) || !strncmp(answer.s, "r=-1", 4))
+		return;
+	know_nothing(g);
+	know(g, ".", ENTRY_DIR);
+	know_tree(g, root, ".");
+}
+
+static void close_all(struct generator *g, int root, bool again)
+{
+	int64_t t;
+
+	for (t = 0; t < g->program->n_threads; t++) {
+		if (again)
+			performer_done(&g->performers[t]);
+		performer_init(&g->performers[t], root, 0, g->options->is_root);
+	}
+	umask(022);
+}
+
+static void generate_ops(struct generator *g, int root)
+{
+	size_t i, n = g->options->n_ops;
+
+	close_all(g, root, false);
+	for (i = 1; i <= n; i++) {
+		if (i % (n / 3 + 1) == 0) {
+			program_add(g->program, (struct op){ .kind = OP_REMOUNT });
+			close_all(g, root, true);
+		} else if (i % 150 == 0) {
+			program_add(g->program, (struct op){ .kind = OP_COMPARE });
+		} else {
+			generate_op(g);
+			try_op(g, root);
+		}
+	}
+}
+
+/* The generating process: its root is `dir`, it prints the program into `out` and ends. */
+static _Noreturn void generate_in(struct generator *g, const char *dir, int out)
+{
+	int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	FILE *f = fdopen(out, "w");
+	struct stack merged;
+
+	umask(0);
+	stack_merge(&g->program->stack, &merged);
+	if (root < 0 || !f || stack_materialise(&merged, 0, root) < 0 || fchdir(root) < 0 ||
+	    chroot(".") < 0)
+		_exit(1);
+	generate_ops(g, root);
+	program_print(g->program, f);
+	fclose(f);
+	_exit(0);
+}
+
+static int generate_program(struct generator *g, const char *dir, struct program *ret)
+{
+	int pipe_fds[2], status = -1;
+	FILE *in;
+	pid_t pid;
+	int r;
+
+	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
+		return -errno;
+	fflush(NULL);
+	pid = fork();
+	if (pid == 0)
+		generate_in(g, dir, pipe_fds[1]);
+	close(pipe_fds[1]);
+	in = fdopen(pipe_fds[0], "r");
+	r = program_parse(ret, in, "generated program");
+	fclose(in);
+	waitpid(pid, &status, 0);
+	return r < 0 ? r : status ? -EIO : 0;
+}
+
+int program_generate(struct program *program, uint64_t seed, const struct options *options)
+{
+	struct program raw = { .seed = seed, .n_threads = options->n_threads };
+	struct generator g = { .rng = { seed }, .program = &raw, .options = options };
+	cleanup_free char *dir = xformat("%s/generate.XXXXXX", options->dir);
+	int r;
+
+	*program = (struct program){ 0 };
+	raw.kernel = !strcmp(options->profile, "kernel") ||
+		     (!strcmp(options->profile, "mixed") && seed % 2);
 	rng_next(&g.rng);
 	generate_stack(&g);
-	for (i = 1; i <= options->n_ops; i++) {
-		if (i % (options->n_ops / 3 + 1) == 0)
-			program_add(program, (struct op){ .kind = OP_REMOUNT });
-		else if (i % 150 == 0)
-			program_add(program, (struct op){ .kind = OP_COMPARE });
-		else
-			generate_op(&g);
-	}
-	for (t = 0; t < program->n_threads; t++)
-		known_done(&g.known[t]);
+	if (!mkdtemp(dir))
+		r = -errno;
+	else
+		r = generate_program(&g, dir, program);
+	fd_remove_tree(AT_FDCWD, dir);
+	know_nothing(&g);
+	program_done(&raw);
+	return r;
 }

@@ -165,6 +165,51 @@ static void test_deep_path(void)
 	free(path);
 }
 
+/* ACLs in tar's own words become the kernel's; a default one does not spread to what is inside. */
+static void test_acl(void)
+{
+	struct archive_entry *entry = archive_entry_new();
+	struct bench bench;
+	ssize_t n;
+	char *value;
+	int fd;
+
+	begin(&bench);
+	archive_entry_copy_pathname(entry, "dir");
+	archive_entry_set_mode(entry, S_IFDIR | 0750);
+	archive_entry_set_uid(entry, geteuid());
+	archive_entry_set_gid(entry, getegid());
+	for (int type = ARCHIVE_ENTRY_ACL_TYPE_ACCESS; type <= ARCHIVE_ENTRY_ACL_TYPE_DEFAULT;
+	     type *= 2) {
+		archive_entry_acl_add_entry(entry, type, 7, ARCHIVE_ENTRY_ACL_USER_OBJ, -1, NULL);
+		archive_entry_acl_add_entry(entry, type, 5, ARCHIVE_ENTRY_ACL_USER, 77, "someone");
+		archive_entry_acl_add_entry(entry, type, 5, ARCHIVE_ENTRY_ACL_GROUP_OBJ, -1, NULL);
+		archive_entry_acl_add_entry(entry, type, 5, ARCHIVE_ENTRY_ACL_MASK, -1, NULL);
+		archive_entry_acl_add_entry(entry, type, 0, ARCHIVE_ENTRY_ACL_OTHER, -1, NULL);
+	}
+	assert(archive_write_header(bench.archive, entry) == ARCHIVE_OK);
+	archive_entry_free(entry);
+	add(&bench, "dir/file", S_IFREG | 0644, NULL);
+	if (unpack(&bench, NULL, 0) == 0) {
+		fd = openat(bench.branch, "dir", O_RDONLY);
+		for (int i = 0; i < 2; i++) {
+			n = xattr_get_all(
+				fd, i ? "system.posix_acl_default" : "system.posix_acl_access",
+				&value);
+			assert(n == 4 + 5 * 8);
+			assert(value[4 + 8] == 2 && value[4 + 8 + 4] == 77); /* ACL_USER, 77 */
+			free(value);
+		}
+		close(fd);
+		fd = openat(bench.branch, "dir/file", O_RDONLY);
+		assert(xattr_get(fd, "system.posix_acl_access", NULL, 0) < 0);
+		close(fd);
+	} else {
+		assert(strstr(bench.error.text, "ACL")); /* a filesystem without them */
+	}
+	end(&bench);
+}
+
 /* Without privilege nothing real is refused, and what could not be set is written down. */
 static void test_without_privilege(void)
 {
@@ -262,6 +307,7 @@ int main(void)
 {
 	test_marks_as_files();
 	test_deep_path();
+	test_acl();
 	test_without_privilege();
 	test_refusals_name_the_entry();
 	test_below();

@@ -63,6 +63,9 @@ void import_unstage(struct import *import, size_t i);
 /* Makes every layer and the chain index of manifest `i` be there, and describes the image. */
 int import_prepare(struct import *import, size_t i);
 
+/* Whether an image in the store has the chain `chain`: 1, 0 or negative errno. */
+int import_has_chain(struct index_txn *txn, const struct digest *chain);
+
 /* The number of bytes of layers that import_prepare will have to read. */
 int import_count_bytes(struct import *import);
 

@@ -214,9 +214,16 @@ static int add_layer(struct import *import, const struct manifest_layer *layer,
 	return 0;
 }
 
-static int has_chain(void *chain, const struct image *image)
+static int is_of_chain(void *chain, const struct image *image)
 {
 	return digest_equal(chain, &image->chain);
+}
+
+int import_has_chain(struct index_txn *txn, const struct digest *chain)
+{
+	struct digest wanted = *chain;
+
+	return image_each(txn, is_of_chain, &wanted);
 }
 
 /*
@@ -233,7 +240,7 @@ static int needs_chain(struct import *import, struct prepared *prepared)
 	r = store_begin(import->store, false, import->error, &txn);
 	if (r < 0)
 		return r;
-	r = image_each(&txn, has_chain, &prepared->image.chain);
+	r = import_has_chain(&txn, &prepared->image.chain);
 	index_abort(&txn);
 	return r < 0 ? error_errno(import->error, r, "store %s", import->store->path) : !r;
 }

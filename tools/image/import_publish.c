@@ -118,11 +118,6 @@ static bool is_staged(const struct import *import, const struct digest *branch)
 	return false;
 }
 
-static int has_chain(void *chain, const struct image *image)
-{
-	return digest_equal(chain, &image->chain);
-}
-
 /* Whether what was to be new is new still, and what was there is there. */
 static int check_unchanged(struct import *import, struct index_txn *txn)
 {
@@ -146,7 +141,7 @@ static int check_unchanged(struct import *import, struct index_txn *txn)
 		}
 		if (import->prepared[i].builds_chain)
 			continue;
-		r = image_each(txn, has_chain, &image->chain);
+		r = import_has_chain(txn, &image->chain);
 		if (r <= 0)
 			return r < 0 ? r : IMPORT_CHANGED;
 	}

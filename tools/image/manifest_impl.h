@@ -3,13 +3,8 @@
 #ifndef IMAGE_MANIFEST_IMPL_H
 #define IMAGE_MANIFEST_IMPL_H
 
-#include <jansson.h>
-
-#include "base/cleanup.h"
 #include "image/manifest.h"
-
-DEFINE_CLEANUP(json_t *, json, json_decref)
-#define cleanup_json CLEANUP(cleanup_json)
+#include "json.h"
 
 /*
  * Reads and parses a document of the bundle.  With `digest` it must have that

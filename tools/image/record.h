@@ -3,14 +3,10 @@
 #ifndef IMAGE_RECORD_H
 #define IMAGE_RECORD_H
 
-#include <jansson.h>
 #include <stdbool.h>
 
-#include "base/cleanup.h"
 #include "image/store.h"
-
-DEFINE_CLEANUP(json_t *, json, json_decref)
-#define cleanup_json CLEANUP(cleanup_json)
+#include "json.h"
 
 /* Defines cleanup_NAME(T *) for an embedded object that done_function empties. */
 #define DEFINE_CLEANUP_DONE(type, name, done_function)                                             \
