@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/xattr.h"
 #include "upper.h"
 
 static struct fd_ref *open_upper_file(struct fs *fs, struct node *node, int *error)
@@ -89,6 +90,23 @@ ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size
 	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, killer, &r);
 
 	return ref ? fd_pwrite_all(ref->fd, data, size, offset) : r;
+}
+
+ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset)
+{
+	static const char name[] = "security.capability";
+	char capability[64];
+	int r = 0;
+	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, NULL, &r);
+	ssize_t had, n;
+
+	if (!ref)
+		return r;
+	had = xattr_get(ref->fd, name, capability, sizeof(capability));
+	n = fd_pwrite_all(ref->fd, data, size, offset);
+	if (had > 0)
+		xattr_set(ref->fd, name, capability, (size_t)had, 0);
+	return n;
 }
 
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length,

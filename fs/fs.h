@@ -191,6 +191,9 @@ struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *
 /* Count written, all of it unless an error came first. */
 ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
 		 const struct killer *killer);
+/* Writes what was changed in memory, through mmap(2): file capabilities outlive that. */
+ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t size,
+		      off_t offset);
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length,
 		 const struct killer *killer);
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out,

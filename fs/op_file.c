@@ -64,7 +64,11 @@ void op_write(fuse_req_t req, fuse_ino_t ino, const char *data, size_t size, off
 	cleanup_node struct node *node = op_node(req, ino);
 	struct op_killer killer = op_killer(req);
 
-	if (node)
+	if (!node)
+		return;
+	if (fi->writepage)
+		op_reply_size(req, fs_write_back(op_fs(req), node, data, size, off));
+	else
 		op_reply_size(req, fs_write(op_fs(req), node, data, size, off,
 					    fi->kill_suidgid ? &killer.base : NULL));
 }
