@@ -319,8 +319,8 @@ int fs_xattr_remove(struct fs *fs, struct node *node, const char *name)
 		return -EPERM;
 	/* What is not there need not be copied up to be missed; an ACL never is. */
 	r = (int)fs_xattr_get(fs, node, name, NULL, 0);
-	if (r < 0)
-		return r == -ENODATA && strncmp(name, "system.posix_acl_", 17) == 0 ? 0 : r;
+	if (r == -ENODATA)
+		return strncmp(name, "system.posix_acl_", 17) == 0 ? 0 : r;
 	ref = open_to_change(fs, node, name, &r);
 	return ref ? xattr_remove(ref->fd, name) : r;
 }

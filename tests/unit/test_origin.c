@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Origin marks: whose copy a file in upper is, and when the mark means nothing. */
+#include "union.h"
+#include "upper.h"
+
+static void test_marks(void)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	union_make(1);
+	make_file(upper, "f", "f");
+	union_open();
+	fd = open_path(upper, "f");
+	st = stat_of(upper, "f");
+	assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	if (!fs->caps.origin_xattr) {
+		skipped("origin marks", "no xattrs here");
+		union_end();
+		return;
+	}
+	origin_set(fs, fd, st.st_ino, 77);
+	assert_eq(origin_get(fs, fd, st.st_ino), 77);
+	/* A copy of the file made behind our back has the mark, but is another inode. */
+	assert_eq(origin_get(fs, fd, st.st_ino + 1), 0);
+	/* Other branches: their numbers mean other things. */
+	fs->stack_id++;
+	assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	fs->stack_id--;
+	assert_eq(xattr_set(fd, fs->caps.origin_xattr, "short", 5, 0), 0);
+	assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	assert_eq(xattr_set(fd, fs->caps.origin_xattr, "", 0, 0), 0);
+	assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	union_end();
+}
+
+/* `cp -a` of upper while it is not mounted: two files with one mark are two objects all the same. */
+static void test_copied_upper(void)
+{
+	char value[64];
+	uint64_t ino;
+	ssize_t n;
+
+	union_make(1);
+	make_file(branches[0], "f", "f");
+	union_open();
+	if (!fs->caps.origin_xattr) {
+		union_end();
+		return;
+	}
+	ino = stat_at("f").st_ino;
+	assert_eq(do_write("f", "F", 0), 0);
+	{
+		cleanup_fd int from = open_path(upper, "f");
+		cleanup_fd int to = -1;
+
+		make_file(upper, "copy", "F");
+		to = open_path(upper, "copy");
+		n = xattr_get(from, fs->caps.origin_xattr, value, sizeof(value));
+		assert(n > 0);
+		assert_eq(xattr_set(to, fs->caps.origin_xattr, value, (size_t)n, 0), 0);
+	}
+	union_reopen();
+	assert_eq(stat_at("f").st_ino, ino);
+	assert(stat_at("copy").st_ino != ino);
+	union_end();
+}
+
+/* With other branches the copy is an object of its own, and no number is used twice. */
+static void test_other_branches(void)
+{
+	int other[1];
+
+	union_make(1);
+	for (int i = 0; i < 20; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		make_file(branches[0], name, "f");
+	}
+	union_open();
+	for (int i = 0; i < 20; i++) {
+		char name[16];
+
+		snprintf(name, sizeof(name), "f%d", i);
+		assert_eq(do_write(name, "F", 0), 0);
+	}
+	union_close();
+	make_dir(scratch, "other", 0755);
+	other[0] = open_dir(scratch, "other");
+	make_file(other[0], "g", "g");
+	config.branches = other;
+	union_open();
+	assert(stat_at("f0").st_ino >= LOWER_INO_END);
+	assert(stat_at("f0").st_ino != stat_at("g").st_ino);
+	assert_streq(read_at("f7"), "F");
+	union_end();
+	close(other[0]);
+}
+
+static void tests(void)
+{
+	test_marks();
+	test_copied_upper();
+	test_other_branches();
+}
+
+int main(void)
+{
+	scratch_begin();
+	union_each_style(tests);
+	return 0;
+}

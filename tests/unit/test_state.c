@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Numbers of objects in upper: kept, never given twice, and begun anew when they cannot be trusted. */
+#include "state.h"
+
+#include <sys/wait.h>
+
+#include "core/index.h"
+#include "core/lower.h"
+#include "scratch.h"
+
+static int work = -1;
+
+static void begin(void)
+{
+	char name[32];
+	static int count;
+
+	snprintf(name, sizeof(name), "%d-%d", (int)getpid(), count++);
+	work = make_dir_open(scratch, name);
+}
+
+static struct state *open_state(bool is_restart)
+{
+	struct state *state;
+
+	assert_eq(state_open(work, is_restart, &state), 0);
+	return state;
+}
+
+static void end(void)
+{
+	close(work);
+}
+
+static void test_numbers(void)
+{
+	struct state *state;
+	uint64_t a, b;
+
+	begin();
+	state = open_state(false);
+	assert_eq(state_find(state, 10), 0);
+	a = state_set(state, 10, 0);
+	b = state_set(state, 11, 0);
+	assert(a >= LOWER_INO_END && b >= LOWER_INO_END && a != b);
+	assert_eq(state_set(state, 10, 0), a);
+	assert_eq(state_find(state, 10), a);
+	assert_eq(state_set(state, 12, 77), 77); /* a lower object's number, which it brings along */
+	assert_eq(state_find(state, 12), 77);
+	state_drop(state, 10);
+	assert_eq(state_find(state, 10), 0);
+	assert(state_set(state, 10, 0) > b);
+	/* A number that is brought along is the right one, whatever the inode had before. */
+	assert_eq(state_set(state, 11, 78), 78);
+	assert_eq(state_find(state, 11), 78);
+	state_close(state);
+	state_close(NULL);
+	end();
+}
+
+static void test_kept_over_close_and_open(void)
+{
+	enum { N = 10000 }; /* more than are kept in memory */
+	static uint64_t numbers[N];
+	struct state *state;
+	uint64_t fresh;
+
+	begin();
+	state = open_state(false);
+	for (unsigned int i = 0; i < N; i++)
+		numbers[i] = state_set(state, 1000 + i, 0);
+	for (unsigned int i = 0; i < N; i++)
+		assert_eq(state_find(state, 1000 + i), numbers[i]);
+	for (unsigned int i = 0; i < N; i += 3)
+		state_drop(state, 1000 + i);
+	state_close(state);
+	for (int round = 0; round < 2; round++) {
+		state = open_state(false);
+		for (unsigned int i = 0; i < N; i++)
+			assert_eq(state_find(state, 1000 + i), i % 3 ? numbers[i] : 0);
+		fresh = state_set(state, 5, 0);
+		for (unsigned int i = 0; i < N; i++)
+			assert(fresh != numbers[i]);
+		state_drop(state, 5);
+		state_close(state);
+	}
+	end();
+}
+
+/* Runs a mount that is killed: what it gave out is not given again, though it was not closed. */
+static void use_and_die(unsigned int n, uint64_t *last)
+{
+	int ends[2], status;
+	pid_t pid;
+
+	assert(pipe(ends) == 0);
+	pid = fork();
+	if (pid == 0) {
+		struct state *state = open_state(false);
+		uint64_t ino = 0;
+
+		for (unsigned int i = 0; i < n; i++)
+			ino = state_set(state, 100 + i, 0);
+		assert(write(ends[1], &ino, sizeof(ino)) == sizeof(ino));
+		kill(getpid(), SIGKILL);
+	}
+	close(ends[1]);
+	assert(read(ends[0], last, sizeof(*last)) == sizeof(*last));
+	close(ends[0]);
+	assert(waitpid(pid, &status, 0) == pid);
+}
+
+static void test_numbers_are_reserved(void)
+{
+	struct state *state;
+	uint64_t last, ino;
+
+	begin();
+	use_and_die(10, &last);
+	state = open_state(false);
+	ino = state_set(state, 200, 0);
+	assert(ino > last);
+	/* It cannot be trusted what a killed mount noted; nothing is better than something wrong. */
+	assert_eq(state_find(state, 100), 0);
+	state_close(state);
+	use_and_die(5000, &last); /* some of it is on disk */
+	state = open_state(false);
+	assert(state_set(state, 300, 0) > last);
+	state_close(state);
+	end();
+}
+
+/* The next worker of the same mount goes on with what was written, and repeats no number. */
+static void test_restart(void)
+{
+	struct state *state;
+	uint64_t last;
+
+	begin();
+	use_and_die(5000, &last);
+	state = open_state(true);
+	assert(state_find(state, 100) >= LOWER_INO_END);
+	assert(state_set(state, 99999, 0) > last);
+	state_close(state);
+	end();
+}
+
+static void test_damaged(void)
+{
+	struct state *state;
+
+	begin();
+	make_file(work, "state.mdb", "no index, but a text of some length, long enough to be read\n");
+	state = open_state(false);
+	assert(state_set(state, 1, 0) >= LOWER_INO_END);
+	state_close(state);
+	make_file(work, "state.mdb", "");
+	state = open_state(false);
+	assert(state_set(state, 1, 0) >= LOWER_INO_END);
+	state_close(state);
+	end();
+}
+
+int main(void)
+{
+	scratch_begin();
+	test_numbers();
+	test_kept_over_close_and_open();
+	test_numbers_are_reserved();
+	test_restart();
+	test_damaged();
+	return 0;
+}
