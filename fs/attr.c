@@ -117,7 +117,7 @@ static int set_times(int fd, const struct stat *st, unsigned int set)
 	return fd_utimens(fd, times);
 }
 
-static int kill_suidgid(int fd, const struct killer *killer)
+static int kill_suidgid(struct node *node, int fd, const struct killer *killer)
 {
 	struct stat st;
 	mode_t mode;
@@ -128,7 +128,12 @@ static int kill_suidgid(int fd, const struct killer *killer)
 	mode = st.st_mode & ~(mode_t)S_ISUID;
 	if (mode & S_ISGID && (mode & S_IXGRP || !killer->is_member(killer, st.st_gid)))
 		mode &= ~(mode_t)S_ISGID;
-	return mode == st.st_mode ? 0 : fd_chmod(fd, mode & 07777);
+	if (mode == st.st_mode)
+		return 0;
+	r = fd_chmod(fd, mode & 07777);
+	if (r == 0 && killer->killed)
+		killer->killed(killer, node);
+	return r;
 }
 
 static int set_size(struct fs *fs, struct node *node, off_t size)
@@ -145,7 +150,7 @@ static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st
 		 const struct killer *killer)
 {
 	/* Before a change of owner: it is the old group that counts. */
-	int r = killer ? kill_suidgid(fd, killer) : 0;
+	int r = killer ? kill_suidgid(node, fd, killer) : 0;
 
 	if (r == 0 && set & (FS_SET_UID | FS_SET_GID))
 		r = fd_chown(fd, set & FS_SET_UID ? st->st_uid : (uid_t)-1,

@@ -132,6 +132,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	fs->staging = fs->orphans = -1;
 	fdcache_init(&fs->fds, fd_limit());
 	nodes_init(&fs->nodes, &fs->fds, forget_orphan, fs);
+	fs->nodes.is_restart = config->is_restart;
 	pthread_mutex_init(&fs->scan_lock, NULL);
 	pthread_mutex_init(&fs->moved_lock, NULL);
 	stale = open_lower(fs);

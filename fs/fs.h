@@ -140,6 +140,8 @@ int fs_getattr(struct fs *fs, struct node *node, struct stat *ret);
  */
 struct killer {
 	bool (*is_member)(const struct killer *killer, gid_t gid);
+	/* Bits have been taken away; may be NULL. */
+	void (*killed)(const struct killer *killer, struct node *node);
 };
 
 /* Which of the attributes to set; FS_SET_*_NOW take the clock's time. */

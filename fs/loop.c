@@ -116,6 +116,9 @@ static int repeat_init(struct fuse_session *session, struct shared *shared)
 	fuse_session_process_buf(session, &buf);
 	if (dup3(device, fd, O_CLOEXEC) < 0)
 		return -errno;
+	/* What the kernel holds by name, it is to look up again: we know none of it yet.  (Before
+	 * Linux 6.16 that is not to be had, and such names answer ESTALE.) */
+	fuse_lowlevel_notify_increment_epoch(session);
 	/* A kernel without the message (before 6.9) lets what was in flight wait for ever. */
 	return write(fd, &resend, sizeof(resend)) < 0 ? -errno : 0;
 }

@@ -143,6 +143,7 @@ static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *
 	if (fuse_opt_add_arg(&args, "cairnfs") == 0 &&
 	    (!daemon->options.debug || fuse_opt_add_arg(&args, "-d") == 0))
 		session = fuse_session_new(&args, &ops, sizeof(ops), &mount);
+	mount.session = session;
 	r = session && fuse_session_mount(session, device) == 0 ? 0 : -EIO;
 	if (r == 0 && !daemon->options.foreground)
 		leave_stdio();
@@ -296,17 +297,58 @@ static int detach(struct daemon *daemon)
 	return 0;
 }
 
+/* The descriptor of a mount that mount.fuse3 made for us (drop_privileges), or -1. */
+static int given_fuse_fd(const struct options *options)
+{
+	int fd;
+
+	return sscanf(options->mountpoint, "/dev/fd/%d", &fd) == 1 && fd > 2 ? fd : -1;
+}
+
+/* A descriptor of ours must not come to stand where output is expected. */
+static void open_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
+/* Lets go of what the caller has open besides: who waits for the end of a pipe, waits for us. */
+static void close_inherited(const struct options *options)
+{
+	unsigned int kept = (unsigned int)given_fuse_fd(options);
+
+	if (kept != ~0u) {
+		if (kept > 3)
+			close_range(3, kept - 1, 0);
+		close_range(kept + 1, ~0u, 0);
+	} else {
+		close_range(3, ~0u, 0);
+	}
+}
+
 /* The mount point as it is found from anywhere. */
 static int resolve_mountpoint(struct options *options)
 {
+	struct stat st;
 	char *path;
 
-	if (strncmp(options->mountpoint, "/dev/fd/", 8) == 0)
-		return 0; /* mounted for us already, by mount.fuse3 with drop_privileges */
+	if (given_fuse_fd(options) >= 0)
+		return 0;
 	path = realpath(options->mountpoint, NULL);
+	if (path && stat(path, &st) == 0 && !S_ISDIR(st.st_mode)) {
+		free(take_ptr(path));
+		errno = ENOTDIR;
+	}
 	if (!path) {
-		complain("%s: %s", options->mountpoint, strerror(errno));
-		return -errno;
+		int code = -errno;
+
+		complain("%s: %s", options->mountpoint, strerror(-code));
+		return code;
 	}
 	free(options->mountpoint);
 	options->mountpoint = path;
@@ -318,7 +360,10 @@ int main(int argc, char *argv[])
 	struct daemon daemon = { .launcher = -1,
 				 .stack.config = { .upper = -1, .work = -1, .chain_dir = -1 } };
 	cleanup_free char *error = NULL;
-	int r = options_parse(argc, argv, &daemon.options, &error);
+	int r;
+
+	open_stdio();
+	r = options_parse(argc, argv, &daemon.options, &error);
 
 	if (r < 0) {
 		complain("%s", error ? error : strerror(-r));
@@ -332,6 +377,7 @@ int main(int argc, char *argv[])
 		options_done(&daemon.options);
 		return EXIT_SUCCESS;
 	}
+	close_inherited(&daemon.options);
 	openlog("cairnfs", LOG_PID | (daemon.options.foreground ? LOG_PERROR : 0), LOG_DAEMON);
 	r = resolve_mountpoint(&daemon.options);
 	if (r == 0 && !daemon.options.foreground)

@@ -159,6 +159,8 @@ void node_looked_up(struct node *node)
 
 void node_forget(struct node *node, uint64_t n)
 {
+	if (node->nodes->is_restart)
+		return;
 	pthread_mutex_lock(&node->nodes->lock);
 	node->n_lookups -= n < node->n_lookups ? n : node->n_lookups;
 	pthread_mutex_unlock(&node->nodes->lock);

@@ -65,6 +65,11 @@ struct nodes {
 	pthread_mutex_t lock;
 	struct table table;
 	struct fdcache *fds;
+	/*
+	 * Another worker served the kernel before: what it is going to forget is partly what
+	 * that one told it, and nobody knows how much.  So nothing is taken as forgotten.
+	 */
+	bool is_restart;
 	/* Called, with no lock held, when an orphan is known to nobody any more. */
 	void (*orphan_gone)(void *context, uint64_t ino);
 	void *context;

@@ -91,9 +91,22 @@ static bool is_member(const struct killer *killer, gid_t gid)
 	       op_is_member(req, idmap_show(op_mount(req)->gids, gid));
 }
 
+/*
+ * The kernel keeps the mode it knew before a write.  Told before the answer, or
+ * the writer could still see it; attributes alone, for which no lock is taken
+ * that a request of the same inode could hold.
+ */
+static void killed(const struct killer *killer, struct node *node)
+{
+	fuse_req_t req = ((const struct op_killer *)killer)->req;
+
+	fuse_lowlevel_notify_inval_inode(op_mount(req)->session, node->ino, -1, 0);
+}
+
 struct op_killer op_killer(fuse_req_t req)
 {
-	return (struct op_killer){ .base.is_member = is_member, .req = req };
+	return (struct op_killer){ .base = { .is_member = is_member, .killed = killed },
+				   .req = req };
 }
 
 struct stat op_shown(fuse_req_t req, const struct stat *st)

@@ -15,6 +15,7 @@
 /* The user data of a session. */
 struct mount {
 	struct fs *fs;
+	struct fuse_session *session;
 	const struct idmap *uids, *gids;
 	double timeout; /* seconds; how long the kernel may keep names and attributes */
 };

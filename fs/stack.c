@@ -9,17 +9,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 
-enum { WAIT_SECONDS = 10 };
 static const char owner_name[] = "owner";
 static const char volatile_name[] = "volatile";
 
@@ -153,67 +153,68 @@ static int check_filesystem(const struct options *options, const struct stack *s
 
 /* --- whose they are --- */
 
-/* Whether a process sees a mount of this device. */
-static bool is_mounted(long pid, unsigned int major_number, unsigned int minor_number)
+#ifndef STATX_MNT_ID_UNIQUE
+#define STATX_MNT_ID_UNIQUE 0x4000U /* Linux 6.8: a number that no later mount gets */
+#endif
+
+/* The number of the mount at a path; no request is made of its daemon. 0: unknown. */
+static uint64_t mount_id(const char *path)
 {
-	char path[64];
-	cleanup_free char *line = NULL;
-	size_t room = 0;
-	bool found = false;
-	FILE *file;
+	struct statx st;
 
-	snprintf(path, sizeof(path), "/proc/%ld/mountinfo", pid);
-	file = fopen(path, "re");
-	while (file && !found && getline(&line, &room, file) > 0) {
-		unsigned int a, b;
-
-		found = sscanf(line, "%*d %*d %u:%u", &a, &b) == 2 && a == major_number &&
-			b == minor_number;
-	}
-	if (file)
-		fclose(file);
-	return found;
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
+		  STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
+		return 0;
+	return st.stx_mnt_id;
 }
 
-/* Whether the owner that the note names has its mount. */
-static bool owner_is_mounted(int work)
+enum owner {
+	OWNER_UNKNOWN, /* there is no note: it mounts just now, or with another work directory */
+	OWNER_GONE, /* its mount is not there any more: it is closing */
+	OWNER_MOUNTED,
+};
+
+/* What has become of the owner that the note names. */
+static enum owner find_owner(int work)
 {
 	cleanup_fd int fd = fd_open(work, owner_name, O_RDONLY, 0);
-	unsigned int major_number, minor_number;
-	char note[64] = "";
+	char note[PATH_MAX + 64], path[PATH_MAX + 64];
+	ssize_t n = fd < 0 ? fd : fd_pread_all(fd, note, sizeof(note) - 1, 0);
+	uint64_t id;
+	int at;
 	long pid;
 
-	if (fd < 0 || read(fd, note, sizeof(note) - 1) <= 0 ||
-	    sscanf(note, "%ld %u:%u", &pid, &major_number, &minor_number) != 3)
-		return false;
-	return is_mounted(pid, major_number, minor_number);
+	note[n > 0 ? n : 0] = '\0';
+	if (sscanf(note, "%ld %" SCNu64 " %n", &pid, &id, &at) != 2 || !id)
+		return OWNER_UNKNOWN;
+	/* As the owner sees it: it may have a mount namespace of its own. */
+	snprintf(path, sizeof(path), "/proc/%ld/root%s", pid, note + at);
+	return mount_id(path) == id ? OWNER_MOUNTED : OWNER_GONE;
 }
 
 void stack_note_owner(const struct stack *stack, const char *mountpoint)
 {
 	cleanup_fd int fd = -1;
-	struct statx st;
 
-	/* No request: the device number is the kernel's to know. */
-	if (stack->config.work < 0 ||
-	    statx(AT_FDCWD, mountpoint, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) < 0)
+	if (stack->config.work < 0)
 		return;
 	fd = fd_open(stack->config.work, owner_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
 	if (fd >= 0)
-		dprintf(fd, "%ld %u:%u\n", (long)getpid(), st.stx_dev_major, st.stx_dev_minor);
+		dprintf(fd, "%ld %" PRIu64 " %s", (long)getpid(), mount_id(mountpoint), mountpoint);
 }
 
 static int lock(const char *option, const char *path, int fd, int work, char **error)
 {
+	static const int patience_ms[] = { [OWNER_UNKNOWN] = 300, [OWNER_GONE] = 10000 };
 	const struct timespec pause = { .tv_nsec = 2000000 };
-	struct timespec start, now;
 
-	clock_gettime(CLOCK_MONOTONIC, &start);
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += 2) {
+		enum owner owner;
+
 		if (errno != EWOULDBLOCK)
 			return fail(error, -errno, "%s %s: %s", option, path, strerror(errno));
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		if (owner_is_mounted(work) || now.tv_sec - start.tv_sec > WAIT_SECONDS)
+		owner = find_owner(work);
+		if (owner == OWNER_MOUNTED || waited_ms > patience_ms[owner])
 			return fail(error, -EBUSY, "%s %s is in use by another mount", option,
 				    path);
 		nanosleep(&pause, NULL);

@@ -35,7 +35,7 @@ void stack_unmark_volatile(const struct stack *stack);
 
 /*
  * Notes in the work directory whose mount this is, for whoever finds it
- * locked: the holder's process and the mount's device number.
+ * locked: the holder's process, the mount's number, and its mount point.
  */
 void stack_note_owner(const struct stack *stack, const char *mountpoint);
 

@@ -95,10 +95,23 @@ static const char *part(const char *path)
 	return slash;
 }
 
+/* RESOLVE_BENEATH allows a ".." that stays inside; nobody here has a use for one. */
+static bool has_dotdot(const char *path)
+{
+	for (; path; path = strchr(path, '/')) {
+		path += strspn(path, "/");
+		if (strncmp(path, "..", 2) == 0 && (path[2] == '/' || path[2] == '\0'))
+			return true;
+	}
+	return false;
+}
+
 int fd_open_beneath(int dirfd, const char *path, int flags)
 {
 	cleanup_fd int at = -1;
 
+	if (has_dotdot(path))
+		return -EXDEV;
 	flags |= O_CLOEXEC | O_NOFOLLOW;
 	while (strnlen(path, PATH_MAX) == PATH_MAX) {
 		const char *slash = part(path);
@@ -233,45 +246,101 @@ ssize_t fd_pwrite_all(int fd, const void *buf, size_t size, off_t offset)
 	return (ssize_t)done;
 }
 
-static int remove_children(int dirfd);
-
-int fd_remove_tree(int dirfd, const char *name)
+/* Opens a directory that is to go; its mode is no obstacle to its owner. */
+static int open_doomed(int dirfd, const char *name)
 {
-	cleanup_fd int fd = -1;
-	int r;
+	int fd = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd == -EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+		fd = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd >= 0)
+		fchmod(fd, 0700);
+	return fd;
+}
+
+/* Removes what is no directory: 0, or -EISDIR, or another error. */
+static int remove_file(int dirfd, const char *name)
+{
+	struct stat st;
 
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
-	if (errno != EISDIR && errno != EPERM)
-		return -errno;
-	fd = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd == -EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
-		fd = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
-	if (fd < 0)
-		return fd;
-	r = remove_children(fd);
-	if (r < 0)
-		return r;
-	r = answer(unlinkat(dirfd, name, AT_REMOVEDIR));
-	return r == -ENOENT ? 0 : r;
+	/* POSIX allows EPERM for a directory. */
+	if (errno == EPERM && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    S_ISDIR(st.st_mode))
+		return -EISDIR;
+	return -errno;
 }
 
-static int remove_children(int dirfd)
+/* Moves a directory up to `top`, under a name that is free there. */
+static int move_up(int dirfd, const char *name, int top)
 {
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
+	char free_name[32];
 	int r;
 
-	fchmod(dirfd, 0700); /* a directory of mode 0 must not stop its owner */
-	r = fd_opendir(dirfd, &dir);
-	if (r < 0)
-		return r;
-	while ((errno = 0, entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		r = fd_remove_tree(dirfd, entry->d_name);
+	/* Renaming a directory elsewhere changes its "..", for which it must be writable. */
+	fchmodat(dirfd, name, 0700, 0);
+	for (unsigned long i = 0;; i++) {
+		struct stat st;
+
+		snprintf(free_name, sizeof(free_name), "removed-%lx", i);
+		r = fd_stat(top, free_name, &st);
+		if (r == -ENOENT)
+			return fd_rename(dirfd, name, top, free_name, 0);
 		if (r < 0)
 			return r;
 	}
-	return -errno;
+}
+
+/* Goes through a directory once: files are removed, directories handed to `each`. */
+static int sweep(int dirfd, int top, int (*each)(int dirfd, const char *name, int top),
+		 bool *had_dirs)
+{
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	int r = fd_opendir(dirfd, &dir);
+
+	while (r == 0 && (errno = 0, entry = readdir(dir))) {
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		r = remove_file(dirfd, entry->d_name);
+		if (r == -EISDIR) {
+			*had_dirs = true;
+			r = each(dirfd, entry->d_name, top);
+		}
+	}
+	return r < 0 ? r : -errno;
+}
+
+/* Removes a directory of `top`; the directories in it come to be in `top`. */
+static int dissolve(int dirfd, const char *name, int top)
+{
+	bool had_dirs;
+	cleanup_fd int fd = open_doomed(dirfd, name);
+	int r = fd < 0 ? fd : sweep(fd, top, move_up, &had_dirs);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* However deep the tree, two directories are open at a time: what is deep is moved up first. */
+int fd_remove_tree(int dirfd, const char *name)
+{
+	cleanup_fd int top = -1;
+	bool had_dirs = true;
+	int r = remove_file(dirfd, name);
+
+	if (r != -EISDIR)
+		return r;
+	top = open_doomed(dirfd, name);
+	if (top < 0)
+		return top == -ENOENT ? 0 : top;
+	while (had_dirs) {
+		had_dirs = false;
+		r = sweep(top, top, dissolve, &had_dirs);
+		if (r < 0)
+			return r;
+	}
+	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }

@@ -85,11 +85,14 @@ int index_open(int dirfd, const char *name, enum index_mode mode, const char *co
 {
 	CLEANUP(cleanup_index) struct index *index = calloc(1, sizeof(*index));
 	unsigned int flags = MDB_NOSUBDIR | MDB_NOTLS;
+	struct stat st;
 	char path[320];
 	int r;
 
 	if (!index)
 		return -ENOMEM;
+	if (mode == INDEX_READ && fd_stat(dirfd, name, &st) == 0 && st.st_size == 0)
+		return INDEX_DAMAGED;
 	if (mode == INDEX_READ)
 		flags |= MDB_RDONLY | MDB_NOLOCK;
 	if (mode == INDEX_WRITE_NOSYNC)

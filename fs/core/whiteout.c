@@ -135,9 +135,9 @@ int opaque_set(const struct whiteout_style *style, int fd)
 		snprintf(name, sizeof(name), "%sopaque", style->xattr_prefix);
 		return xattr_set(fd, name, "y", 1, 0);
 	}
-	mark = fd_open(fd, WHITEOUT_OPAQUE_FILE, O_CREAT | O_WRONLY, 0);
+	mark = fd_open(fd, WHITEOUT_OPAQUE_FILE, O_CREAT | O_EXCL | O_WRONLY, 0);
 	if (mark < 0)
-		return mark;
+		return mark == -EEXIST ? 0 : mark;
 	close(mark);
 	return 0;
 }

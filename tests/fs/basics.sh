@@ -1,6 +1,7 @@
 #!/bin/sh
 # Parity: the same commands do the same on the mount and in a plain directory: same output, same exit status, same tree, and
 # the same tree again after a remount.
+# shellcheck disable=SC2016 # texts are for another shell
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse

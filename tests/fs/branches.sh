@@ -1,5 +1,6 @@
 #!/bin/sh
 # A hundred branches are merged by the same rules as two, and mounted in no more than a few seconds.
+# shellcheck disable=SC2012,SC2015 # names are simple; fail does not return
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse

@@ -189,10 +189,12 @@ struct performer {
 	int slots[MAX_SLOTS];
 	int64_t cred;
 	time_t start;	/* times from then on print as "now" */
+	ino_t shared;	/* the directory that several threads share, or 0 */
 	bool is_root;
 };
 
-void performer_init(struct performer *performer, int root, time_t start, bool is_root);
+void performer_init(struct performer *performer, int root, time_t start, bool is_root,
+		    bool has_threads);
 void performer_done(struct performer *performer);
 /* The plain side's part in an operation that has to fail on the mount. */
 void op_refuse(struct performer *performer, const struct op *op, struct text *ret);

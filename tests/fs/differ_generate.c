@@ -308,11 +308,6 @@ static char *any_target(struct generator *g)
 
 /* ---- the stack ---- */
 
-static struct entry *find_below(const struct stack *stack, int64_t branch, const char *path)
-{
-	return stack_find(stack, branch, path);
-}
-
 static void dress(struct generator *g, struct entry *entry)
 {
 	entry->mode = entry->type == ENTRY_DIR && percent(g, 70) ? 0755 : any_mode(g);
@@ -342,7 +337,7 @@ static bool make_parents(struct generator *g, int64_t branch, const char *path)
 
 	while (fine && (slash = strchr(slash, '/'))) {
 		char *parent = strndup(path, slash++ - path);
-		const struct entry *there = find_below(stack, branch, parent);
+		const struct entry *there = stack_find(stack, branch, parent);
 
 		if (there) {
 			fine = there->type == ENTRY_DIR;
@@ -374,7 +369,7 @@ static void add_whiteout(struct generator *g, int64_t branch, char *path)
 	struct entry entry = { .branch = branch, .type = ENTRY_WHITEOUT, .path = path };
 
 	if (strstr(path, ".wh.") || !make_parents(g, branch, path) ||
-	    find_below(&g->program->stack, branch, path)) {
+	    stack_find(&g->program->stack, branch, path)) {
 		free(path);
 		return;
 	}
@@ -415,7 +410,7 @@ static void add_object(struct generator *g, int64_t branch, char *path)
 {
 	struct entry entry = { .branch = branch, .type = any_type(g), .path = path };
 
-	if (!make_parents(g, branch, path) || find_below(&g->program->stack, branch, path) ||
+	if (!make_parents(g, branch, path) || stack_find(&g->program->stack, branch, path) ||
 	    strlen(strrchr(path, '/') ? strrchr(path, '/') + 1 : path) > 255 ||
 	    strstr(path, ".wh.")) {
 		free(path);
@@ -437,28 +432,33 @@ static void add_object(struct generator *g, int64_t branch, char *path)
 	stack_add(&g->program->stack, entry);
 }
 
-/* A second name for some object of this branch that is no directory. */
+static bool can_link(struct generator *g, const struct entry *entry, int64_t branch)
+{
+	return entry->branch == branch && entry->type != ENTRY_DIR &&
+	       entry->type != ENTRY_WHITEOUT && is_for(g->program, g->thread, entry->path);
+}
+
+/* A second name for some object of this branch that is no directory; threads share none. */
 static void add_link(struct generator *g, int64_t branch, char *path)
 {
 	struct stack *stack = &g->program->stack;
-	struct entry *old = NULL, entry;
-	int tries;
+	size_t start = below(g, stack->count), i;
+	struct entry entry, *old;
 
-	for (tries = 0; tries < 30 && stack->count; tries++) {
-		old = &stack->entries[below(g, stack->count)];
-		if (old->branch == branch && old->type != ENTRY_DIR && old->type != ENTRY_WHITEOUT)
-			break;
-		old = NULL;
-	}
-	if (!old || !make_parents(g, branch, path) || find_below(stack, branch, path) ||
+	if (!make_parents(g, branch, path) || stack_find(stack, branch, path) ||
 	    strstr(path, ".wh.")) {
 		free(path);
 		return;
 	}
-	/* make_parents may have moved the entries. */
-	for (old = stack->entries; old->branch != branch || old->type == ENTRY_DIR ||
-	     old->type == ENTRY_WHITEOUT; old++)
-		;
+	for (i = 0; i < stack->count; i++) {
+		old = &stack->entries[(start + i) % stack->count];
+		if (can_link(g, old, branch))
+			break;
+	}
+	if (i == stack->count) {
+		free(path);
+		return;
+	}
 	if (!old->group)
 		old->group = ++g->next_group;
 	entry = *old;
@@ -904,6 +904,27 @@ static enum op_kind any_kind(struct generator *g)
 	}
 }
 
+/* Whether its outcome depends on what other threads do: it changes what they share. */
+static bool is_order_dependent(struct generator *g, const struct op *op)
+{
+	if (op->path2 && op->kind != OP_SYMLINK && is_shared_top(g, op->path2))
+		return true;
+	if (!op->path || !is_shared_top(g, op->path))
+		return false;
+	switch (op->kind) {
+	case OP_OPEN:
+		return op->flags & O_CREAT;
+	case OP_READDIR:
+	case OP_STAT:
+	case OP_GETXATTR:
+	case OP_LISTXATTR:
+	case OP_STATFS:
+		return false;
+	default:
+		return true;
+	}
+}
+
 static void generate_op(struct generator *g)
 {
 	struct op op = { .kind = any_kind(g) };
@@ -915,6 +936,11 @@ static void generate_op(struct generator *g)
 	generate_args(g, &op);
 	op.check |= percent(g, 30);
 	begin_at_slot(g, &op);
+	if (is_order_dependent(g, &op)) {
+		free(op.path);
+		free(op.path2);
+		op = (struct op){ .kind = OP_UMASK, .thread = op.thread, .mode = 022 };
+	}
 	program_add(g->program, op);
 }
 
@@ -986,7 +1012,8 @@ static void close_all(struct generator *g, int root, bool again)
 	for (t = 0; t < g->program->n_threads; t++) {
 		if (again)
 			performer_done(&g->performers[t]);
-		performer_init(&g->performers[t], root, 0, g->options->is_root);
+		performer_init(&g->performers[t], root, 0, g->options->is_root,
+			       g->program->n_threads > 1);
 	}
 	umask(022);
 }

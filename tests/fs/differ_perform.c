@@ -52,8 +52,10 @@ static void become(struct performer *performer, int64_t cred)
 	performer->cred = cred;
 }
 
-void performer_init(struct performer *performer, int root, time_t start, bool is_root)
+void performer_init(struct performer *performer, int root, time_t start, bool is_root,
+		    bool has_threads)
 {
+	struct stat st;
 	int i;
 
 	*performer = (struct performer){ .root = root, .start = start, .is_root = is_root };
@@ -61,6 +63,8 @@ void performer_init(struct performer *performer, int root, time_t start, bool is
 	become(performer, 0);
 	for (i = 0; i < MAX_SLOTS; i++)
 		performer->slots[i] = -1;
+	if (has_threads && fstatat(root, "shared", &st, AT_SYMLINK_NOFOLLOW) == 0)
+		performer->shared = st.st_ino;
 }
 
 void performer_done(struct performer *performer)
@@ -103,10 +107,18 @@ static void say_time(const struct performer *performer, struct text *text, const
 		text_add(text, " %s=%jd.%09ld", name, (intmax_t)t.tv_sec, t.tv_nsec);
 }
 
+static bool is_shared(const struct performer *performer, const struct stat *st)
+{
+	return performer->shared && st->st_ino == performer->shared;
+}
+
 static void say_stat(const struct performer *performer, struct text *text, const struct stat *st)
 {
-	text_add(text, " mode=%o uid=%u gid=%u nlink=%ju", st->st_mode, st->st_uid, st->st_gid,
-		 (uintmax_t)st->st_nlink);
+	text_add(text, " mode=%o uid=%u gid=%u", st->st_mode, st->st_uid, st->st_gid);
+	/* The rest is changed by other threads. */
+	if (is_shared(performer, st))
+		return;
+	text_add(text, " nlink=%ju", (uintmax_t)st->st_nlink);
 	if (!S_ISDIR(st->st_mode))
 		text_add(text, " size=%jd", (intmax_t)st->st_size);
 	if (S_ISCHR(st->st_mode) || S_ISBLK(st->st_mode))
@@ -648,21 +660,19 @@ static void check_seek(const struct listing *l, int fd, size_t from, size_t chun
 /* In the directory that threads share only the names of our own thread are ours to know. */
 static bool is_ours(const struct op *op, const char *name)
 {
-	char prefix[16];
+	char prefix[32];
 
-	if (!op->path || strcmp(op->path, "shared") != 0)
-		return true;
 	snprintf(prefix, sizeof(prefix), "%jd_", (intmax_t)op->thread);
 	return !strncmp(name, prefix, strlen(prefix));
 }
 
-static void say_listing(const struct op *op, struct listing *l, struct text *text)
+static void say_listing(const struct op *op, struct listing *l, bool shared, struct text *text)
 {
 	size_t i;
 
 	qsort(l->names, l->count, sizeof(*l->names), compare_names);
 	for (i = 0; i < l->count; i++) {
-		if (!is_ours(op, l->names[i]))
+		if (shared && !is_ours(op, l->names[i]))
 			continue;
 		text_add(text, " ");
 		text_add_word(text, l->names[i]);
@@ -671,8 +681,10 @@ static void say_listing(const struct op *op, struct listing *l, struct text *tex
 	}
 }
 
-static void list(const struct op *op, int fd, struct text *text)
+static void list(struct performer *p, const struct op *op, int fd, struct text *text)
 {
+	struct stat st;
+	bool shared = fstat(fd, &st) == 0 && is_shared(p, &st);
 	size_t chunk = 320 + (op->len < 0 ? 0 : op->len % 32000);
 	struct listing l = { 0 };
 
@@ -680,12 +692,12 @@ static void list(const struct op *op, int fd, struct text *text)
 		say(text, -1);
 	} else {
 		say(text, 0);
-		if (!op->path || strcmp(op->path, "shared") != 0) {
+		if (!shared) {
 			check_entries(&l, fd, text);
 			if (l.count)
 				check_seek(&l, fd, op->seed % l.count, chunk, text);
 		}
-		say_listing(op, &l, text);
+		say_listing(op, &l, shared, text);
 	}
 	listing_done(&l);
 }
@@ -698,7 +710,7 @@ static void op_readdir(struct performer *p, const struct op *op, struct text *te
 	if (fd < 0)
 		say(text, -1);
 	else
-		list(op, fd, text);
+		list(p, op, fd, text);
 }
 
 static void op_readdirfd(struct performer *p, const struct op *op, struct text *text)
@@ -709,7 +721,7 @@ static void op_readdirfd(struct performer *p, const struct op *op, struct text *
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
 		text_add(text, "no directory");
 	else
-		list(op, fd, text);
+		list(p, op, fd, text);
 }
 
 /* ---- all of them ---- */
@@ -776,14 +788,14 @@ static op_function *const functions[N_OP_KINDS] = {
 };
 
 /* What `path` and the directory it is in look like afterwards. */
-static void look_after(struct performer *p, const struct op *op, int at, const char *path,
+static void look_after(struct performer *p, int at, const char *path,
 		       struct text *text)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	cleanup_free char *parent = slash ? strndup(path, slash - path) : xstrdup(".");
 	struct stat st;
 
-	if (!path || path[0] == '/' || is_ours(op, path) == false)
+	if (!path || path[0] == '/')
 		return;
 	text_add(text, " [");
 	if (fstatat(at, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
@@ -791,9 +803,8 @@ static void look_after(struct performer *p, const struct op *op, int at, const c
 	else
 		text_add(text, "%s", strerrorname_np(errno));
 	text_add(text, " ]");
-	/* Other threads change what they share. */
-	if (strcmp(parent, "shared") != 0 && fstatat(at, parent, &st, 0) == 0 &&
-	    (!op->thread || strcmp(parent, ".") != 0)) {
+	if ((!p->shared || strcmp(parent, ".") != 0) &&
+	    fstatat(at, parent, &st, 0) == 0) {
 		text_add(text, " in [");
 		say_stat(p, text, &st);
 		text_add(text, " ]");
@@ -815,9 +826,9 @@ void op_perform(struct performer *performer, const struct op *op, struct text *t
 	function(performer, op, text);
 	become(performer, 0);
 	if (op->check & 1 && op->path) {
-		look_after(performer, op, at_fd(performer, op->at), op->path, text);
+		look_after(performer, at_fd(performer, op->at), op->path, text);
 		if (op->kind == OP_RENAME || op->kind == OP_LINK)
-			look_after(performer, op, at_fd(performer, op->at2), op->path2, text);
+			look_after(performer, at_fd(performer, op->at2), op->path2, text);
 	}
 	if (!text->len)
 		text_add(text, "nothing");

@@ -189,7 +189,8 @@ static _Noreturn void worker_main(struct run *run, size_t from, int side, int so
 		abort();
 	umask(022);
 	for (t = 0; t < run->program->n_threads; t++)
-		performer_init(&performers[t], fd, run->start, run->options->is_root);
+		performer_init(&performers[t], fd, run->start, run->options->is_root,
+			       run->program->n_threads > 1);
 	run_worker(run->program, from, side, performers, socket);
 	for (t = 0; t < run->program->n_threads; t++)
 		performer_done(&performers[t]);

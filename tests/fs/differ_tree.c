@@ -325,8 +325,9 @@ static const char *type_word(mode_t mode)
 	       S_ISFIFO(mode) ? "fifo" : S_ISSOCK(mode) ? "socket" : "device";
 }
 
-bool tree_equal(const struct tree *want, const struct tree *got, time_t start, int what,
-		struct text *difference, struct text *signature)
+/* The first name that is only in one of them. */
+static bool same_names(const struct tree *want, const struct tree *got, struct text *difference,
+		       struct text *signature)
 {
 	size_t i;
 
@@ -334,18 +335,37 @@ bool tree_equal(const struct tree *want, const struct tree *got, time_t start, i
 		const struct node *a = i < want->count ? &want->nodes[i] : NULL;
 		const struct node *b = i < got->count ? &got->nodes[i] : NULL;
 		int order = !a ? 1 : !b ? -1 : strcmp(a->path, b->path);
-		const char *word = order < 0 ? "missing" : order > 0 ? "unwanted" :
-				   differing(a, b, start, what);
+		const struct node *one = order < 0 ? a : b;
+
+		if (order == 0)
+			continue;
+		text_add(signature, "tree %s %s", type_word(one->st.st_mode),
+			 order < 0 ? "missing" : "unwanted");
+		text_add(difference, "%s: ", order < 0 ? "missing" : "unwanted");
+		text_add_word(difference, one->path);
+		describe(difference, order < 0 ? "plain" : "mount", one);
+		return false;
+	}
+	return true;
+}
+
+bool tree_equal(const struct tree *want, const struct tree *got, time_t start, int what,
+		struct text *difference, struct text *signature)
+{
+	size_t i;
+
+	if (!same_names(want, got, difference, signature))
+		return false;
+	for (i = 0; i < want->count; i++) {
+		const char *word = differing(&want->nodes[i], &got->nodes[i], start, what);
 
 		if (!word)
 			continue;
-		text_add(signature, "tree %s %s", type_word((order <= 0 ? a : b)->st.st_mode), word);
+		text_add(signature, "tree %s %s", type_word(want->nodes[i].st.st_mode), word);
 		text_add(difference, "%s: ", word);
-		text_add_word(difference, (order <= 0 ? a : b)->path);
-		if (order <= 0)
-			describe(difference, "plain", a);
-		if (order >= 0)
-			describe(difference, "mount", b);
+		text_add_word(difference, want->nodes[i].path);
+		describe(difference, "plain", &want->nodes[i]);
+		describe(difference, "mount", &got->nodes[i]);
 		return false;
 	}
 	return true;

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The ways to call the daemon, and what a caller sees: the mount is live when the command returns, nothing is printed, the
 # caller's pipes are let go, and /proc/mounts says what was asked for.
+# shellcheck disable=SC2016 # texts are for another shell
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
@@ -88,16 +89,22 @@ check_and_unmount
 
 # ---- mount(8) ----
 
-mkdir path
-ln -s "$CAIRNFS" path/cairnfs
-PATH=$TMP/path:$PATH mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/a:$TMP/b:$TMP/c,upperdir=$TMP/u,workdir=$TMP/w"
-mounted_as none fuse.cairnfs
-check_and_unmount
-PATH=$TMP/path:$PATH mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/a:$TMP/b:$TMP/c,nofail,x-systemd.automount,noauto,_netdev"
-check_and_unmount
-if PATH=$TMP/path:$PATH mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/none" 2>"$TMP/err"; then
-	fail "mount(8) of nothing succeeds"
-fi
+# It looks for the daemon where root's programs are, whatever PATH says: there it is put, in a mount namespace of its own.
+cat >by-mount8 <<'END'
+set -eu
+mount -t tmpfs none /usr/local/sbin
+ln -s "$CAIRNFS" /usr/local/sbin/cairnfs
+mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/a:$TMP/b:$TMP/c,upperdir=$TMP/u,workdir=$TMP/w"
+grep -q "^none $TMP/m fuse.cairnfs rw" /proc/mounts
+ls "$TMP/m" >"$TMP/listed"
+umount "$TMP/m"
+mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/a:$TMP/b:$TMP/c,nofail,x-systemd.automount,noauto,_netdev"
+grep -q "^none $TMP/m fuse.cairnfs ro" /proc/mounts
+umount "$TMP/m"
+if mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/none" 2>"$TMP/err"; then exit 1; fi
+END
+unshare -m sh by-mount8 || fail "mount(8)"
+[ -s listed ] || fail "nothing in what mount(8) mounted"
 grep -q "none" "$TMP/err" || fail "mount(8) does not say what is wrong: $(cat "$TMP/err")"
 
 # ---- read-only ----
@@ -113,7 +120,7 @@ check_and_unmount
 
 mount_cairnfs -o nosuid,nodev,noexec,noatime,lowerdir=a:b:c m
 for flag in nosuid nodev noexec noatime; do
-	grep " $TMP/m " /proc/mounts | grep -q "[ ,]$flag[, ]" || fail "$flag does not show"
+	grep " $TMP/m " /proc/mounts | grep -q "[ ,]${flag}[, ]" || fail "$flag does not show"
 done
 umount m
 mount_cairnfs -o lowerdir=a:b:c m

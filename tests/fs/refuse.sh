@@ -1,5 +1,6 @@
 #!/bin/sh
 # What cannot be mounted is refused: one clear line that names what is wrong, a non-zero exit, nothing mounted, nothing changed.
+# shellcheck disable=SC2016 # texts are for another shell
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse

@@ -1,5 +1,6 @@
 #!/bin/sh
 # After umount(8) has returned the same upper can be mounted again at once, and holds everything: a hundred times.
+# shellcheck disable=SC2012 # names are simple
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse

@@ -1,5 +1,6 @@
 #!/bin/sh
 # A file that is open can be used when its name is gone: removed, replaced, from a branch, copied up or new.
+# shellcheck disable=SC2016 # texts are for another shell
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
