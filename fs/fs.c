@@ -42,13 +42,18 @@ static int work_dir(struct fs *fs, const char *name, bool keep)
 
 static int open_work(struct fs *fs)
 {
+	int r;
+
 	fs->staging = work_dir(fs, staging_name, false);
 	if (fs->staging < 0)
 		return fs->staging;
 	fs->orphans = work_dir(fs, orphans_name, fs->config->is_restart);
 	if (fs->orphans < 0)
 		return fs->orphans;
-	return state_open(fs->config->work, fs->config->is_restart, &fs->state);
+	r = state_open(fs->config->work, fs->config->is_restart, &fs->state);
+	if (r == 0 && fs->config->journal)
+		state_keep_journal(fs->state, fs->config->journal);
+	return r;
 }
 
 /* Answers 0, FS_STALE_CHAIN or -errno. */

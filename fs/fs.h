@@ -32,6 +32,7 @@ struct fs_config {
 	bool is_volatile; /* nothing is ever synced */
 	bool redirect_dir; /* lower directories may be renamed */
 	bool static_nlink; /* directories say 1 */
+	struct state_journal *journal; /* shared by the workers of a mount, or NULL */
 	bool is_restart; /* another worker served this mount before */
 };
 

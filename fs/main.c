@@ -162,6 +162,7 @@ static int work(void *context, const struct supervised *supervised)
 	int r;
 
 	daemon->stack.config.is_restart = supervised->is_restart;
+	daemon->stack.config.journal = &supervised->shared->journal;
 	umask(0);
 	/* So that creating files as their owners does not cost the rights to do so. */
 	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);

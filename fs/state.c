@@ -46,6 +46,7 @@ struct state {
 	struct table table;
 	size_t n_dirty;
 	uint64_t next, reserved;
+	struct state_journal *journal; /* NULL: none is kept */
 };
 
 static uint64_t read_number(struct index_value value)
@@ -194,9 +195,12 @@ static int flush(struct state *state, bool is_clean)
 	put_meta_number(&txn, "next", is_clean ? state->next : state->reserved);
 	put_meta_number(&txn, "clean", is_clean);
 	r = index_commit(&txn);
-	if (r == 0)
-		drop_written(state);
-	return r;
+	if (r < 0)
+		return r;
+	drop_written(state);
+	if (state->journal)
+		atomic_store(&state->journal->n, 0);
+	return 0;
 }
 
 void state_close(struct state *state)
@@ -270,13 +274,29 @@ static struct entry *need_entry(struct state *state, ino_t real)
 	return entry;
 }
 
+/* Full, because the disk was, it takes no more: those numbers may change if the worker dies. */
+static void write_journal(struct state_journal *journal, const struct entry *entry)
+{
+	unsigned int n = atomic_load(&journal->n);
+
+	if (n == STATE_JOURNAL_MAX)
+		return;
+	journal->changes[n].real = entry->real;
+	journal->changes[n].ino = entry->is_gone ? 0 : entry->ino;
+	atomic_store(&journal->n, n + 1);
+}
+
 /* Notes that the disk is behind; the entry may be gone afterwards. */
 static void count_change(struct state *state, struct entry *entry)
 {
-	if (entry->is_dirty)
-		return;
+	bool was_dirty = entry->is_dirty;
+
+	if (state->journal)
+		write_journal(state->journal, entry);
 	entry->is_dirty = true;
-	if (++state->n_dirty >= MAX_CHANGES)
+	state->n_dirty += !was_dirty;
+	if (state->n_dirty >= MAX_CHANGES ||
+	    (state->journal && atomic_load(&state->journal->n) >= MAX_CHANGES))
 		flush(state, false);
 }
 
@@ -326,5 +346,25 @@ void state_drop(struct state *state, ino_t real)
 		entry->is_gone = true;
 		count_change(state, entry);
 	}
+	pthread_mutex_unlock(&state->lock);
+}
+
+void state_keep_journal(struct state *state, struct state_journal *journal)
+{
+	unsigned int n = atomic_load(&journal->n);
+
+	pthread_mutex_lock(&state->lock);
+	for (unsigned int i = 0; i < n && i < STATE_JOURNAL_MAX; i++) {
+		struct entry *entry = need_entry(state, journal->changes[i].real);
+
+		if (!entry)
+			continue;
+		entry->ino = journal->changes[i].ino;
+		entry->is_gone = entry->ino == 0;
+		entry->is_dirty = true;
+	}
+	state->journal = journal;
+	if (n)
+		flush(state, false);
 	pthread_mutex_unlock(&state->lock);
 }

@@ -14,6 +14,7 @@
 #ifndef FS_STATE_H
 #define FS_STATE_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -21,10 +22,26 @@
 struct state;
 
 /*
+ * Changes that are not in the file yet, in memory that a worker shares with
+ * the one that follows it.  Zeroed memory is an empty journal.
+ */
+enum { STATE_JOURNAL_MAX = 8192 };
+struct state_journal {
+	atomic_uint n;
+	struct {
+		uint64_t real;
+		uint64_t ino; /* 0: it is gone */
+	} changes[STATE_JOURNAL_MAX];
+};
+
+/*
  * Opens or begins the state in the work directory.  What an earlier mount left
  * is used if it was closed, or if this is a restart of the same mount.  0 or negative errno.
  */
 int state_open(int workdir, bool is_restart, struct state **ret);
+
+/* Takes over what the journal holds, and keeps it from then on; it must outlive the state. */
+void state_keep_journal(struct state *state, struct state_journal *journal);
 
 /* Writes everything and marks the state clean. Accepts NULL. */
 void state_close(struct state *state);

@@ -11,10 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "state.h"
+
 enum { INIT_MAX = 4096 };
 
 /* Memory that all workers of a mount and their supervisor share. */
 struct shared {
+	struct state_journal journal;
 	uint32_t init_size; /* 0: no INIT request has come yet */
 	uint8_t init[INIT_MAX];
 };
