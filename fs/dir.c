@@ -144,31 +144,37 @@ static int build(struct fs *fs, struct node *dir, struct listing **ret)
 	return 0;
 }
 
+/* Keeps a listing unless a later one is there already. */
+static void keep(struct node *dir, struct listing *listing, uint64_t version)
+{
+	struct listing *replaced = NULL;
+
+	pthread_mutex_lock(&dir->lock);
+	if (!dir->listing || dir->listing_version <= version) {
+		replaced = dir->listing;
+		dir->listing = listing_ref(listing);
+		dir->listing_version = version;
+	}
+	pthread_mutex_unlock(&dir->lock);
+	listing_unref(replaced);
+}
+
 int fs_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret)
 {
 	cleanup_listing struct listing *made = NULL;
-	struct listing *replaced = NULL;
+	uint64_t version;
 	int r;
 
 	pthread_mutex_lock(&dir->lock);
-	if (dir->listing && !(fresh && dir->is_listing_stale))
+	version = dir->names_version;
+	if (dir->listing && !(fresh && dir->listing_version != version))
 		made = listing_ref(dir->listing);
-	else
-		dir->is_listing_stale = false; /* a change while we read sets it again */
 	pthread_mutex_unlock(&dir->lock);
 	if (!made) {
 		r = build(fs, dir, &made);
-		pthread_mutex_lock(&dir->lock);
-		if (r < 0) {
-			dir->is_listing_stale = true;
-		} else {
-			replaced = dir->listing;
-			dir->listing = listing_ref(made);
-		}
-		pthread_mutex_unlock(&dir->lock);
-		listing_unref(replaced);
 		if (r < 0)
 			return r;
+		keep(dir, made, version);
 	}
 	*ret = take_ptr(made);
 	return 0;

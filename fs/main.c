@@ -144,11 +144,14 @@ static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *
 	    (!daemon->options.debug || fuse_opt_add_arg(&args, "-d") == 0))
 		session = fuse_session_new(&args, &ops, sizeof(ops), &mount);
 	mount.session = session;
+	fs->nodes.dir_changed = op_dir_changed;
+	fs->nodes.dir_changed_context = session;
 	r = session && fuse_session_mount(session, device) == 0 ? 0 : -EIO;
 	if (r == 0 && !daemon->options.foreground)
 		leave_stdio();
 	if (r == 0)
 		r = loop_run(session, supervised);
+	fs->nodes.dir_changed = NULL;
 	if (session)
 		fuse_session_destroy(session);
 	fuse_opt_free_args(&args);

@@ -268,8 +268,10 @@ struct lower_obj *node_lower(struct node *node)
 void node_names_changed(struct node *dir)
 {
 	pthread_mutex_lock(&dir->lock);
-	dir->is_listing_stale = true;
+	dir->names_version++;
 	pthread_mutex_unlock(&dir->lock);
+	if (dir->nodes->dir_changed)
+		dir->nodes->dir_changed(dir->nodes->dir_changed_context, dir->ino);
 }
 
 void nodes_done(struct nodes *nodes)

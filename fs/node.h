@@ -54,7 +54,8 @@ struct node {
 	struct lower_obj *lower; /* what upper does not have or merges with; NULL: nothing */
 	int lower_links; /* visible lower names of a file; -1: not counted yet */
 	struct listing *listing; /* of a directory, or NULL */
-	bool is_listing_stale; /* the directory has changed since */
+	uint64_t names_version; /* of a directory: counts changes of its names */
+	uint64_t listing_version; /* what that was when the listing was begun */
 
 	struct fd_slot path; /* O_PATH, of the object in upper */
 	struct fd_slot data; /* O_RDWR, of the file in upper */
@@ -73,6 +74,9 @@ struct nodes {
 	/* Called, with no lock held, when an orphan is known to nobody any more. */
 	void (*orphan_gone)(void *context, uint64_t ino);
 	void *context;
+	/* Called, with no lock held, when the names in a directory have changed; may be NULL. */
+	void (*dir_changed)(void *context, uint64_t ino);
+	void *dir_changed_context;
 };
 
 void nodes_init(struct nodes *nodes, struct fdcache *fds,

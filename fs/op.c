@@ -119,6 +119,17 @@ struct stat op_shown(fuse_req_t req, const struct stat *st)
 	return shown;
 }
 
+/*
+ * An answer with a directory's attributes that was on its way while names in it
+ * changed may reach the kernel's cache after the change did, and would stay.
+ * This makes it discard what was asked for before.  Like the one above it
+ * concerns attributes alone.
+ */
+void op_dir_changed(void *session, uint64_t ino)
+{
+	fuse_lowlevel_notify_inval_inode(session, ino, -1, 0);
+}
+
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	static const uint64_t wanted[] = {

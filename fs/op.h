@@ -102,6 +102,9 @@ struct op_killer op_killer(fuse_req_t req);
 /* Whether the caller is in a group, as the mount shows it. */
 bool op_is_member(fuse_req_t req, gid_t shown);
 
+/* Tells the kernel that names in a directory have changed; for struct nodes. */
+void op_dir_changed(void *session, uint64_t ino);
+
 /* Attributes as the mount shows them. */
 struct stat op_shown(fuse_req_t req, const struct stat *st);
 

@@ -1065,8 +1065,11 @@ static int generate_program(struct generator *g, const char *dir, struct program
 		return -errno;
 	fflush(NULL);
 	pid = fork();
-	if (pid == 0)
+	if (pid == 0) {
+		/* Else it would wait for ever for itself to read, should we stop reading. */
+		close(pipe_fds[0]);
 		generate_in(g, dir, pipe_fds[1]);
+	}
 	close(pipe_fds[1]);
 	in = fdopen(pipe_fds[0], "r");
 	r = program_parse(ret, in, "generated program");
