@@ -443,7 +443,7 @@ static void add_link(struct generator *g, int64_t branch, char *path)
 {
 	struct stack *stack = &g->program->stack;
 	size_t start = below(g, stack->count), i;
-	struct entry entry, *old;
+	struct entry entry, *old = NULL;
 
 	if (!make_parents(g, branch, path) || stack_find(stack, branch, path) ||
 	    strstr(path, ".wh.")) {
@@ -455,7 +455,7 @@ static void add_link(struct generator *g, int64_t branch, char *path)
 		if (can_link(g, old, branch))
 			break;
 	}
-	if (i == stack->count) {
+	if (!old || i == stack->count) {
 		free(path);
 		return;
 	}
