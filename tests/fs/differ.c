@@ -264,11 +264,11 @@ static int run_seeds(const struct options *options, struct totals *totals)
 		struct program program;
 
 		r = program_generate(&program, seed, options);
-		if (r < 0)
+		if (r < 0 && !stop_asked)
 			fprintf(stderr, "differ: seed %ju: %s\n", (uintmax_t)seed, strerror(-r));
-		else if (totals->print_only)
+		else if (r >= 0 && totals->print_only)
 			program_print(&program, stdout);
-		else
+		else if (r >= 0)
 			r = run_one(&program, options, totals);
 		program_done(&program);
 	}

@@ -6,8 +6,9 @@
  *
  *   differ_stack.c     branches as data; the merge model; onto the disk
  *   differ_op.c        operations as data; as text and back
- *   differ_generate.c  stack and program from a seed
+ *   differ_generate.c  stack and program from a seed; also differ_generate_*.c
  *   differ_perform.c   carries one operation out, and puts the answer in words
+ *   differ_list.c      the same for listings
  *   differ_tree.c      reads whole trees and compares them
  *   differ_mount.c     mounts and unmounts; kernel overlayfs
  *   differ_run.c       one program: workers, comparison, remounts
@@ -124,8 +125,11 @@ void stack_merge(const struct stack *stack, struct stack *ret);
 /* Writes one branch into the existing directory `dirfd`. 0 or -errno, with a message. */
 int stack_materialise(const struct stack *stack, int64_t branch, int dirfd);
 
-/* An ACL of `kind` (access or default alike) made from `seed`; its length. */
-size_t acl_make(uint64_t seed, char value[static 64]);
+/*
+ * An ACL, access or default alike, made from `seed`; its length. Without `named` its named
+ * entries are for 0, for in a small user namespace there are no other ids.
+ */
+size_t acl_make(uint64_t seed, bool named, char value[static 64]);
 
 /* ---- programs ---- */
 
@@ -199,6 +203,14 @@ void performer_done(struct performer *performer);
 /* The plain side's part in an operation that has to fail on the mount. */
 void op_refuse(struct performer *performer, const struct op *op, struct text *ret);
 void op_perform(struct performer *performer, const struct op *op, struct text *ret);
+
+/* For the parts of op_perform: "r=..." or "r=-1 ERRNO"; whether it is the former. */
+bool answer_say(struct text *text, ssize_t r);
+/* Whether `st` is of the directory that several threads share. */
+bool performer_is_shared(const struct performer *performer, const struct stat *st);
+/* Lists the open directory `fd` for `op`, and checks the listing. */
+void list_perform(const struct performer *performer, const struct op *op, int fd,
+		  struct text *text);
 
 /* ---- documented differences ---- */
 

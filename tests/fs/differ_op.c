@@ -420,6 +420,8 @@ int program_parse(struct program *program, FILE *in, const char *name)
 			return -EINVAL;
 		}
 	}
+	if (stop_asked)
+		return -EINTR;
 	if (program->stack.n_branches < 2 || program->stack.n_branches > MAX_BRANCHES ||
 	    program->n_threads < 1 || program->n_threads > MAX_THREADS) {
 		fprintf(stderr, "differ: %s: wrong number of branches or threads\n", name);

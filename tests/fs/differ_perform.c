@@ -89,7 +89,7 @@ static int at_fd(const struct performer *performer, int64_t at)
 /* ---- words ---- */
 
 /* Whether the call succeeded; says so. */
-static bool say(struct text *text, ssize_t r)
+bool answer_say(struct text *text, ssize_t r)
 {
 	if (r < 0)
 		text_add(text, "r=-1 %s", strerrorname_np(errno));
@@ -107,7 +107,7 @@ static void say_time(const struct performer *performer, struct text *text, const
 		text_add(text, " %s=%jd.%09ld", name, (intmax_t)t.tv_sec, t.tv_nsec);
 }
 
-static bool is_shared(const struct performer *performer, const struct stat *st)
+bool performer_is_shared(const struct performer *performer, const struct stat *st)
 {
 	return performer->shared && st->st_ino == performer->shared;
 }
@@ -116,7 +116,7 @@ static void say_stat(const struct performer *performer, struct text *text, const
 {
 	text_add(text, " mode=%o uid=%u gid=%u", st->st_mode, st->st_uid, st->st_gid);
 	/* The rest is changed by other threads. */
-	if (is_shared(performer, st))
+	if (performer_is_shared(performer, st))
 		return;
 	text_add(text, " nlink=%ju", (uintmax_t)st->st_nlink);
 	if (!S_ISDIR(st->st_mode))
@@ -180,7 +180,7 @@ static void op_open(struct performer *p, const struct op *op, struct text *text)
 	/* A FIFO must not wait for its other end. */
 	fd = openat(at_fd(p, op->at), op->path, op->flags | O_NONBLOCK | O_CLOEXEC, op->mode);
 	p->slots[op->slot] = fd;
-	if (say(text, fd < 0 ? -1 : 0) && fstat(fd, &st) == 0)
+	if (answer_say(text, fd < 0 ? -1 : 0) && fstat(fd, &st) == 0)
 		say_stat(p, text, &st);
 }
 
@@ -188,7 +188,7 @@ static void op_close(struct performer *p, const struct op *op, struct text *text
 {
 	int fd = slot_fd(p, op->slot);
 
-	say(text, close(fd));
+	answer_say(text, close(fd));
 	if (fd >= 0)
 		p->slots[op->slot] = -1;
 }
@@ -201,7 +201,7 @@ static void op_read(struct performer *p, const struct op *op, struct text *text)
 	int fd = slot_fd(p, op->slot);
 	ssize_t n = op->kind == OP_READ ? read(fd, buf, len) : pread(fd, buf, len, op->off);
 
-	if (say(text, n))
+	if (answer_say(text, n))
 		say_bytes(text, buf, n);
 }
 
@@ -223,7 +223,7 @@ static void op_write(struct performer *p, const struct op *op, struct text *text
 	if (!has_data(fd))
 		return;
 	data_fill(buf, len, op->seed, 0);
-	if (say(text, op->kind == OP_WRITE ? write(fd, buf, len) : pwrite(fd, buf, len, op->off)) &&
+	if (answer_say(text, op->kind == OP_WRITE ? write(fd, buf, len) : pwrite(fd, buf, len, op->off)) &&
 	    fstat(fd, &st) == 0)
 		say_stat(p, text, &st);
 }
@@ -238,7 +238,7 @@ static void op_lseek(struct performer *p, const struct op *op, struct text *text
 	if (fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 		text_add(text, "directory");
 	else
-		say(text, lseek(fd, op->off, whence[op->mode % 3]));
+		answer_say(text, lseek(fd, op->off, whence[op->mode % 3]));
 }
 
 static bool is_zero(int fd, off_t from, off_t to)
@@ -300,7 +300,7 @@ static void op_fallocate(struct performer *p, const struct op *op, struct text *
 	int fd = slot_fd(p, op->slot);
 	struct stat st;
 
-	if (say(text, fallocate(fd, op->flags, op->off, op->len)) && fstat(fd, &st) == 0)
+	if (answer_say(text, fallocate(fd, op->flags, op->off, op->len)) && fstat(fd, &st) == 0)
 		say_stat(p, text, &st);
 }
 
@@ -315,7 +315,7 @@ static void op_copy(struct performer *p, const struct op *op, struct text *text)
 		if (n > 0)
 			done += n, left -= n;
 	}
-	say(text, n < 0 && !done ? -1 : done);
+	answer_say(text, n < 0 && !done ? -1 : done);
 }
 
 /* A mapping beyond the end would be SIGBUS: it is cut to the file. */
@@ -333,7 +333,7 @@ static char *map(const struct performer *p, const struct op *op, int protection,
 	}
 	*len = (int64_t)io_len(op) < st.st_size - off ? io_len(op) : (size_t)(st.st_size - off);
 	m = mmap(NULL, *len, protection, op->flags, fd, off);
-	say(text, m == MAP_FAILED ? -1 : 0);
+	answer_say(text, m == MAP_FAILED ? -1 : 0);
 	return m == MAP_FAILED ? NULL : m;
 }
 
@@ -365,13 +365,13 @@ static void op_fstat(struct performer *p, const struct op *op, struct text *text
 {
 	struct stat st;
 
-	if (say(text, fstat(slot_fd(p, op->slot), &st)))
+	if (answer_say(text, fstat(slot_fd(p, op->slot), &st)))
 		say_stat(p, text, &st);
 }
 
 static void op_linkfd(struct performer *p, const struct op *op, struct text *text)
 {
-	say(text, linkat(slot_fd(p, op->slot), "", at_fd(p, op->at), op->path, AT_EMPTY_PATH));
+	answer_say(text, linkat(slot_fd(p, op->slot), "", at_fd(p, op->at), op->path, AT_EMPTY_PATH));
 }
 
 static void times_of(const struct op *op, struct timespec times[2])
@@ -387,7 +387,7 @@ static void op_futimens(struct performer *p, const struct op *op, struct text *t
 	int fd = slot_fd(p, op->slot);
 
 	times_of(op, times);
-	if (say(text, futimens(fd, times)) && fstat(fd, &st) == 0) {
+	if (answer_say(text, futimens(fd, times)) && fstat(fd, &st) == 0) {
 		say_stat(p, text, &st);
 		if (op->nsec != UTIME_OMIT)
 			say_time(p, text, "atime", st.st_atim);
@@ -403,7 +403,7 @@ static void op_readfile(struct performer *p, const struct op *op, struct text *t
 	cleanup_free char *buf = malloc(MAX_IO);
 	ssize_t n = fd < 0 ? -1 : pread(fd, buf, MAX_IO, 0);
 
-	if (say(text, n))
+	if (answer_say(text, n))
 		say_bytes(text, buf, n);
 }
 
@@ -418,7 +418,7 @@ static void op_writefile(struct performer *p, const struct op *op, struct text *
 	if (fd >= 0 && !has_data(fd))
 		return;
 	data_fill(buf, len, op->seed, 0);
-	if (say(text, fd < 0 ? -1 : write(fd, buf, len)) && fstat(fd, &st) == 0)
+	if (answer_say(text, fd < 0 ? -1 : write(fd, buf, len)) && fstat(fd, &st) == 0)
 		say_stat(p, text, &st);
 }
 
@@ -434,41 +434,41 @@ static void op_name(struct performer *p, const struct op *op, struct text *text)
 	times_of(op, times);
 	switch (op->kind) {
 	case OP_MKDIR:
-		say(text, mkdirat(at, op->path, op->mode));
+		answer_say(text, mkdirat(at, op->path, op->mode));
 		break;
 	case OP_RMDIR:
-		say(text, unlinkat(at, op->path, AT_REMOVEDIR));
+		answer_say(text, unlinkat(at, op->path, AT_REMOVEDIR));
 		break;
 	case OP_UNLINK:
-		say(text, unlinkat(at, op->path, 0));
+		answer_say(text, unlinkat(at, op->path, 0));
 		break;
 	case OP_RENAME:
-		say(text, renameat2(at, op->path, at2, op->path2, op->flags));
+		answer_say(text, renameat2(at, op->path, at2, op->path2, op->flags));
 		break;
 	case OP_LINK:
-		say(text, linkat(at, op->path, at2, op->path2, op->flags));
+		answer_say(text, linkat(at, op->path, at2, op->path2, op->flags));
 		break;
 	case OP_SYMLINK:
-		say(text, symlinkat(op->path2, at, op->path));
+		answer_say(text, symlinkat(op->path2, at, op->path));
 		break;
 	case OP_MKNOD:
-		say(text, mknodat(at, op->path, op->mode, op->rdev));
+		answer_say(text, mknodat(at, op->path, op->mode, op->rdev));
 		break;
 	case OP_CHMOD:
-		say(text, fchmodat(at, op->path, op->mode, 0));
+		answer_say(text, fchmodat(at, op->path, op->mode, 0));
 		break;
 	case OP_CHOWN:
-		say(text, fchownat(at, op->path, op->uid, op->gid, op->flags));
+		answer_say(text, fchownat(at, op->path, op->uid, op->gid, op->flags));
 		break;
 	case OP_UTIMENS:
-		say(text, utimensat(at, op->path, times, op->flags));
+		answer_say(text, utimensat(at, op->path, times, op->flags));
 		break;
 	case OP_ACCESS:
-		say(text, faccessat(at, op->path, op->mode, op->flags));
+		answer_say(text, faccessat(at, op->path, op->mode, op->flags));
 		break;
 	case OP_READLINK:
 		n = readlinkat(at, op->path, target, op->len ? io_len(op) % sizeof(target) : 4096);
-		if (say(text, n))
+		if (answer_say(text, n))
 			say_bytes(text, target, n);
 		break;
 	default:
@@ -479,14 +479,14 @@ static void op_name(struct performer *p, const struct op *op, struct text *text)
 static void op_truncate(struct performer *p, const struct op *op, struct text *text)
 {
 	(void)p;
-	say(text, truncate(op->path, op->len));
+	answer_say(text, truncate(op->path, op->len));
 }
 
 static void op_stat(struct performer *p, const struct op *op, struct text *text)
 {
 	struct stat st;
 
-	if (say(text, fstatat(at_fd(p, op->at), op->path, &st, op->flags)))
+	if (answer_say(text, fstatat(at_fd(p, op->at), op->path, &st, op->flags)))
 		say_stat(p, text, &st);
 }
 
@@ -494,7 +494,7 @@ static void op_statx(struct performer *p, const struct op *op, struct text *text
 {
 	struct statx sx;
 
-	if (say(text, statx(at_fd(p, op->at), op->path, op->flags, STATX_BASIC_STATS, &sx)))
+	if (answer_say(text, statx(at_fd(p, op->at), op->path, op->flags, STATX_BASIC_STATS, &sx)))
 		text_add(text, " mask=%x mode=%o uid=%u gid=%u nlink=%u",
 			 sx.stx_mask & (STATX_BASIC_STATS & ~STATX_ATIME), sx.stx_mode, sx.stx_uid,
 			 sx.stx_gid, sx.stx_nlink);
@@ -505,20 +505,20 @@ static void op_statfs(struct performer *p, const struct op *op, struct text *tex
 	struct statfs sf;
 
 	(void)p;
-	if (say(text, statfs(op->path, &sf)))
+	if (answer_say(text, statfs(op->path, &sf)))
 		text_add(text, " namelen=%ld bsize=%ld blocks=%ju", (long)sf.f_namelen,
 			 (long)sf.f_bsize, (uintmax_t)sf.f_blocks);
 }
 
 /* ---- extended attributes ---- */
 
-static size_t xattr_value(const struct op *op, char **ret)
+static size_t xattr_value(const struct performer *p, const struct op *op, char **ret)
 {
 	size_t len = io_len(op);
 
 	*ret = malloc(len > 64 ? len : 64);
 	if (op->path2 && !strncmp(op->path2, "system.posix_acl_", 17))
-		return acl_make(op->seed, *ret);
+		return acl_make(op->seed, p->is_root, *ret);
 	data_fill(*ret, len, op->seed, 0);
 	return len;
 }
@@ -526,9 +526,9 @@ static size_t xattr_value(const struct op *op, char **ret)
 static void op_setxattr(struct performer *p, const struct op *op, struct text *text)
 {
 	cleanup_free char *value = NULL;
-	size_t len = xattr_value(op, &value);
+	size_t len = xattr_value(p, op, &value);
 
-	say(text, op->kind == OP_FSETXATTR ?
+	answer_say(text, op->kind == OP_FSETXATTR ?
 			  fsetxattr(slot_fd(p, op->slot), op->path2, value, len, op->flags) :
 		  op->check & 2 ? setxattr(op->path, op->path2, value, len, op->flags) :
 				  lsetxattr(op->path, op->path2, value, len, op->flags));
@@ -543,7 +543,7 @@ static void op_getxattr(struct performer *p, const struct op *op, struct text *t
 		    op->check & 2 ? getxattr(op->path, op->path2, value, len) :
 				    lgetxattr(op->path, op->path2, value, len);
 
-	if (say(text, n))
+	if (answer_say(text, n))
 		say_bytes(text, value, n);
 }
 
@@ -554,153 +554,17 @@ static void op_listxattr(struct performer *p, const struct op *op, struct text *
 	ssize_t n = op->kind == OP_FLISTXATTR ? flistxattr(slot_fd(p, op->slot), names, len) :
 					       llistxattr(op->path, names, len);
 
-	if (say(text, n))
+	if (answer_say(text, n))
 		say_names(text, names, n);
 }
 
 static void op_removexattr(struct performer *p, const struct op *op, struct text *text)
 {
-	say(text, op->kind == OP_FREMOVEXATTR ? fremovexattr(slot_fd(p, op->slot), op->path2) :
+	answer_say(text, op->kind == OP_FREMOVEXATTR ? fremovexattr(slot_fd(p, op->slot), op->path2) :
 						lremovexattr(op->path, op->path2));
 }
 
 /* ---- listings ---- */
-
-struct listing {
-	char **names; /* "name\0" in order, each with its type and number in front: see below */
-	off_t *next;
-	unsigned char *types;
-	ino_t *inos;
-	size_t count;
-};
-
-struct dirent_buffer {
-	uint64_t ino;
-	int64_t next;
-	unsigned short len;
-	unsigned char type;
-	char name[];
-};
-
-static void listing_done(struct listing *l)
-{
-	size_t i;
-
-	for (i = 0; i < l->count; i++)
-		free(l->names[i]);
-	free(l->names);
-	free(l->next);
-	free(l->types);
-	free(l->inos);
-}
-
-static void listing_add(struct listing *l, const struct dirent_buffer *d)
-{
-	size_t n = l->count++;
-
-	l->names = xrealloc(l->names, l->count, sizeof(*l->names));
-	l->next = xrealloc(l->next, l->count, sizeof(*l->next));
-	l->types = xrealloc(l->types, l->count, sizeof(*l->types));
-	l->inos = xrealloc(l->inos, l->count, sizeof(*l->inos));
-	l->names[n] = xstrdup(d->name);
-	l->next[n] = d->next;
-	l->types[n] = d->type;
-	l->inos[n] = d->ino;
-}
-
-/* Reads from the position on, `chunk` bytes a call. -1 with errno. */
-static int listing_read(struct listing *l, int fd, size_t chunk)
-{
-	char buf[32768] __attribute__((aligned(8)));
-	ssize_t n, at;
-
-	while ((n = syscall(SYS_getdents64, fd, buf, chunk)) > 0)
-		for (at = 0; at < n; at += ((struct dirent_buffer *)(buf + at))->len)
-			listing_add(l, (struct dirent_buffer *)(buf + at));
-	return n;
-}
-
-/* d_ino and d_type against lstat. */
-static void check_entries(const struct listing *l, int fd, struct text *text)
-{
-	struct stat st;
-	size_t i;
-
-	for (i = 0; i < l->count; i++) {
-		if (!strcmp(l->names[i], "..") || fstatat(fd, l->names[i], &st, AT_SYMLINK_NOFOLLOW))
-			continue;
-		if (l->types[i] != IFTODT(st.st_mode) && l->types[i] != DT_UNKNOWN)
-			text_add(text, " WRONG_TYPE:%s", l->names[i]);
-		if (l->inos[i] != st.st_ino)
-			text_add(text, " WRONG_INO:%s", l->names[i]);
-	}
-}
-
-/* Going back to the place behind an entry gives the entries that followed it. */
-static void check_seek(const struct listing *l, int fd, size_t from, size_t chunk,
-		       struct text *text)
-{
-	struct listing again = { 0 };
-	size_t i;
-
-	if (lseek(fd, l->next[from], SEEK_SET) != l->next[from])
-		text_add(text, " SEEK_FAILED");
-	if (listing_read(&again, fd, chunk) < 0)
-		text_add(text, " REREAD_FAILED");
-	if (again.count != l->count - from - 1)
-		text_add(text, " SEEK_COUNT");
-	for (i = 0; i < again.count && from + 1 + i < l->count; i++)
-		if (strcmp(again.names[i], l->names[from + 1 + i]) != 0) {
-			text_add(text, " SEEK_ORDER");
-			break;
-		}
-	listing_done(&again);
-}
-
-/* In the directory that threads share only the names of our own thread are ours to know. */
-static bool is_ours(const struct op *op, const char *name)
-{
-	char prefix[32];
-
-	snprintf(prefix, sizeof(prefix), "%jd_", (intmax_t)op->thread);
-	return !strncmp(name, prefix, strlen(prefix));
-}
-
-static void say_listing(const struct op *op, struct listing *l, bool shared, struct text *text)
-{
-	size_t i;
-
-	qsort(l->names, l->count, sizeof(*l->names), compare_names);
-	for (i = 0; i < l->count; i++) {
-		if (shared && !is_ours(op, l->names[i]))
-			continue;
-		text_add(text, " ");
-		text_add_word(text, l->names[i]);
-		if (i && !strcmp(l->names[i], l->names[i - 1]))
-			text_add(text, "(TWICE)");
-	}
-}
-
-static void list(struct performer *p, const struct op *op, int fd, struct text *text)
-{
-	struct stat st;
-	bool shared = fstat(fd, &st) == 0 && is_shared(p, &st);
-	size_t chunk = 320 + (op->len < 0 ? 0 : op->len % 32000);
-	struct listing l = { 0 };
-
-	if (lseek(fd, 0, SEEK_SET) < 0 || listing_read(&l, fd, chunk) < 0) {
-		say(text, -1);
-	} else {
-		say(text, 0);
-		if (!shared) {
-			check_entries(&l, fd, text);
-			if (l.count)
-				check_seek(&l, fd, op->seed % l.count, chunk, text);
-		}
-		say_listing(op, &l, shared, text);
-	}
-	listing_done(&l);
-}
 
 static void op_readdir(struct performer *p, const struct op *op, struct text *text)
 {
@@ -708,9 +572,9 @@ static void op_readdir(struct performer *p, const struct op *op, struct text *te
 				   O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
-		say(text, -1);
+		answer_say(text, -1);
 	else
-		list(p, op, fd, text);
+		list_perform(p, op, fd, text);
 }
 
 static void op_readdirfd(struct performer *p, const struct op *op, struct text *text)
@@ -721,7 +585,7 @@ static void op_readdirfd(struct performer *p, const struct op *op, struct text *
 	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISDIR(st.st_mode))
 		text_add(text, "no directory");
 	else
-		list(p, op, fd, text);
+		list_perform(p, op, fd, text);
 }
 
 /* ---- all of them ---- */
@@ -729,14 +593,14 @@ static void op_readdirfd(struct performer *p, const struct op *op, struct text *
 static void op_umask(struct performer *p, const struct op *op, struct text *text)
 {
 	(void)p;
-	say(text, umask(op->mode));
+	answer_say(text, umask(op->mode));
 }
 
 static void op_simple(struct performer *p, const struct op *op, struct text *text)
 {
 	int fd = slot_fd(p, op->slot);
 
-	say(text, op->kind == OP_FSYNC	   ? fsync(fd) :
+	answer_say(text, op->kind == OP_FSYNC	   ? fsync(fd) :
 		  op->kind == OP_FDATASYNC ? fdatasync(fd) :
 		  op->kind == OP_SYNCFS	   ? syncfs(fd) :
 		  op->kind == OP_FCHMOD	   ? fchmod(fd, op->mode) :

@@ -146,7 +146,7 @@ void stack_merge(const struct stack *stack, struct stack *ret)
 
 /* ---- onto the disk ---- */
 
-size_t acl_make(uint64_t seed, char value[static 64])
+size_t acl_make(uint64_t seed, bool named, char value[static 64])
 {
 	static const struct {
 		uint16_t tag;
@@ -161,12 +161,13 @@ size_t acl_make(uint64_t seed, char value[static 64])
 	len += 4;
 	for (i = 0; i < sizeof(all) / sizeof(*all); i++) {
 		uint16_t permissions = (seed >> (3 * i)) & 7;
+		uint32_t id = named || all[i].id == (uint32_t)-1 ? all[i].id : 0;
 
 		if (!is_extended && all[i].tag & 0x1a)
 			continue;
 		memcpy(value + len, &all[i].tag, 2);
 		memcpy(value + len + 2, &permissions, 2);
-		memcpy(value + len + 4, &all[i].id, 4);
+		memcpy(value + len + 4, &id, 4);
 		len += 8;
 	}
 	return len;
@@ -187,7 +188,7 @@ static int set_xattrs(int fd, const struct entry *entry)
 	if (r >= 0 && entry->xattrs & XATTR_CAPABILITY)
 		r = xattr_set(fd, "security.capability", capability, sizeof(capability), 0);
 	if (r >= 0 && entry->xattrs & XATTR_DEFAULT_ACL) {
-		size_t size = acl_make(entry->seed, value);
+		size_t size = acl_make(entry->seed, true, value);
 
 		r = xattr_set(fd, "system.posix_acl_default", value, size, 0);
 	}

@@ -25,25 +25,24 @@
 #include "base/xattr.h"
 
 /* As assert(got == want), and says what they were. */
-#define assert_eq(got, want)                                                             \
-	do {                                                                             \
-		long long got_ = (long long)(got), want_ = (long long)(want);            \
-		if (got_ != want_)                                                       \
-			fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__,       \
-				__LINE__, #got, got_, want_);                            \
-		assert(got_ == want_);                                                   \
+#define assert_eq(got, want)                                                                       \
+	do {                                                                                       \
+		long long got_ = (long long)(got), want_ = (long long)(want);                      \
+		if (got_ != want_)                                                                 \
+			fprintf(stderr, "%s:%d: %s is %lld, not %lld\n", __FILE__, __LINE__, #got, \
+				got_, want_);                                                      \
+		assert(got_ == want_);                                                             \
 	} while (0)
 
 /* As assert_eq for strings; takes NULL. */
-#define assert_streq(got, want)                                                          \
-	do {                                                                             \
-		const char *got_ = (got), *want_ = (want);                               \
-		bool same_ = got_ && want_ ? strcmp(got_, want_) == 0 : got_ == want_;   \
-		if (!same_)                                                              \
-			fprintf(stderr, "%s:%d: %s is '%s', not '%s'\n", __FILE__,       \
-				__LINE__, #got, got_ ? got_ : "(null)",                  \
-				want_ ? want_ : "(null)");                               \
-		assert(same_);                                                           \
+#define assert_streq(got, want)                                                                    \
+	do {                                                                                       \
+		const char *got_ = (got), *want_ = (want);                                         \
+		bool same_ = got_ && want_ ? strcmp(got_, want_) == 0 : got_ == want_;             \
+		if (!same_)                                                                        \
+			fprintf(stderr, "%s:%d: %s is '%s', not '%s'\n", __FILE__, __LINE__, #got, \
+				got_ ? got_ : "(null)", want_ ? want_ : "(null)");                 \
+		assert(same_);                                                                     \
 	} while (0)
 
 /* The work directory, and its name. */

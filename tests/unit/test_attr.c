@@ -56,8 +56,9 @@ static void test_owner(void)
 	assert_eq(do_set("f", FS_SET_GID, (struct stat){ .st_gid = 4294967294U }, &st), 0);
 	assert_eq(st.st_uid, 12);
 	assert_eq(st.st_gid, 4294967294U);
-	assert_eq(do_set("l", FS_SET_UID | FS_SET_GID,
-			 (struct stat){ .st_uid = 34, .st_gid = 56 }, &st), 0);
+	assert_eq(do_set("l", FS_SET_UID | FS_SET_GID, (struct stat){ .st_uid = 34, .st_gid = 56 },
+			 &st),
+		  0);
 	assert_eq(st.st_mode, S_IFLNK | 0777);
 	assert_eq(st.st_uid, 34);
 	assert_eq(do_set("null", FS_SET_UID, (struct stat){ .st_uid = 78 }, &st), 0);
@@ -65,7 +66,8 @@ static void test_owner(void)
 	assert_eq(stat_at("null").st_rdev, makedev(1, 3));
 	/* Owner and mode at once: the mode is what is asked for, setuid and all. */
 	assert_eq(do_set("f", FS_SET_UID | FS_SET_MODE,
-			 (struct stat){ .st_uid = 1, .st_mode = 04755 }, &st), 0);
+			 (struct stat){ .st_uid = 1, .st_mode = 04755 }, &st),
+		  0);
 	assert_eq(st.st_mode, S_IFREG | 04755);
 	union_end();
 }
@@ -80,13 +82,13 @@ static void test_times(void)
 	make_dir(branches[0], "d", 0755);
 	set_times(branches[0], "f", 1000, 1);
 	union_open();
-	assert_eq(do_set("f", FS_SET_MTIME,
-			 (struct stat){ .st_mtim = { -1, 999999999 } }, &st), 0);
+	assert_eq(do_set("f", FS_SET_MTIME, (struct stat){ .st_mtim = { -1, 999999999 } }, &st), 0);
 	assert_eq(st.st_mtim.tv_sec, -1);
 	assert_eq(st.st_mtim.tv_nsec, 999999999);
 	assert_eq(st.st_atim.tv_sec, 1000);
 	assert_eq(do_set("f", FS_SET_ATIME | FS_SET_MTIME,
-			 (struct stat){ .st_atim = { 5, 6 }, .st_mtim = { 7, 8 } }, &st), 0);
+			 (struct stat){ .st_atim = { 5, 6 }, .st_mtim = { 7, 8 } }, &st),
+		  0);
 	assert_eq(st.st_atim.tv_sec, 5);
 	assert_eq(st.st_mtim.tv_nsec, 8);
 	assert_eq(do_set("f", FS_SET_ATIME_NOW, (struct stat){ 0 }, &st), 0);
@@ -129,7 +131,9 @@ static void test_size(void)
 		cleanup_node struct node *node = node_of("longer");
 
 		assert_eq(do_unlink("longer"), 0);
-		assert_eq(fs_setattr(fs, node, &(struct stat){ .st_size = 3 }, FS_SET_SIZE, NULL, &st), 0);
+		assert_eq(fs_setattr(fs, node, &(struct stat){ .st_size = 3 }, FS_SET_SIZE, NULL,
+				     &st),
+			  0);
 		assert_streq(read_node(node), "012");
 	}
 	union_reopen();

@@ -108,8 +108,8 @@ static void fill_branches(void)
 	if (is_root()) {
 		assert(mknodat(branches[3], "null", S_IFCHR | 0666, makedev(1, 3)) == 0);
 		assert(mknodat(branches[3], "loop", S_IFBLK | 0660, makedev(259, 70000)) == 0);
-		assert(fchownat(branches[3], "usr-link", 1234, 4294967294U,
-				AT_SYMLINK_NOFOLLOW) == 0);
+		assert(fchownat(branches[3], "usr-link", 1234, 4294967294U, AT_SYMLINK_NOFOLLOW) ==
+		       0);
 		try_xattr(branches[3], "empty", "trusted.t", "t");
 	}
 	make_dir(branches[3], "many", 0755);
@@ -377,8 +377,8 @@ static void test_same_answers_with_redirects(void)
 	make_dir(branches[2], "old", 0755);
 	make_file(branches[2], "old/c", "c");
 	make_whiteout(branches[0], "old");
-	if (try_xattr(branches[0], "new", is_root() ? "trusted.overlay.redirect" :
-							 "user.overlay.redirect", "/old")) {
+	if (try_xattr(branches[0], "new",
+		      is_root() ? "trusted.overlay.redirect" : "user.overlay.redirect", "/old")) {
 		build("c");
 		assert_eq(open_chain("c", &chain), 0);
 		compare_trees(chain);

@@ -124,10 +124,10 @@ static void test_over_filesystems(void)
 
 static void test_errors_are_told(void)
 {
-	cleanup_fd int dst = open_new("dst");
-	cleanup_fd int only_read = -1;
 	cleanup_fd int src = open_new("src");
+	cleanup_fd int only_read = -1;
 
+	make_file(scratch, "dst", "");
 	assert_eq(fd_pwrite_all(src, "data", 4, 0), 4);
 	only_read = openat(scratch, "dst", O_RDONLY | O_CLOEXEC);
 	assert(copy_data(src, only_read, 4) < 0);

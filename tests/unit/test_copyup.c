@@ -28,8 +28,8 @@ static void expect_same(const struct stat *a, const struct stat *b)
 
 static void test_every_type(void)
 {
-	static const char *const names[] = { "file", "empty", "link", "fifo", "socket", "dir",
-					     "suid", "null", "block" };
+	static const char *const names[] = { "file", "empty", "link", "fifo", "socket",
+					     "dir",  "suid",  "null", "block" };
 	size_t n = sizeof(names) / sizeof(*names);
 
 	union_make(1);
@@ -117,7 +117,8 @@ static void test_xattrs(void)
 	union_end();
 }
 
-/* Directories on the way come up with what they are, and their times do not show that something came. */
+/* Directories on the way come up with what they are, and their times do not show that something
+ * came. */
 static void test_parents(void)
 {
 	struct stat before[3], after[3];
@@ -239,7 +240,8 @@ static void test_group_with_names_gone(void)
 	union_end();
 }
 
-/* A crash between the copy and the links: the first lookup of a name left behind completes the group. */
+/* A crash between the copy and the links: the first lookup of a name left behind completes the
+ * group. */
 static void test_group_left_half_up(void)
 {
 	uint64_t ino;

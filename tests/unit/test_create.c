@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Making names: owner, mode and inheritance, and what may stand in the way. */
+#include <endian.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
-#include <endian.h>
 
 #include "union.h"
 
@@ -149,7 +149,8 @@ static void test_owner(void)
 	union_end();
 }
 
-/* A setgid directory gives its group, and to directories its setgid bit: in upper, copied up, over whiteouts. */
+/* A setgid directory gives its group, and to directories its setgid bit: in upper, copied up, over
+ * whiteouts. */
 static void test_setgid_directory(void)
 {
 	struct caller caller = self();

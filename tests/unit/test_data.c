@@ -93,7 +93,8 @@ static void test_fallocate_and_seek(void)
 		assert_eq(r, 0);
 		assert_eq(stat_at("f").st_size, (1 << 20) + 4096);
 		assert_eq(fs_fallocate(fs, node, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0,
-				       4096, NULL), 0);
+				       4096, NULL),
+			  0);
 		assert_streq(read_node(node), "");
 	}
 	node_unref(take_ptr(node));

@@ -37,9 +37,20 @@ static void expect_refused(int dir, const char *path, int flags)
 static void test_open_beneath(void)
 {
 	static const char *const escapes[] = {
-		"..", "../outside", "a/../..", "a/../../outside", "a/b/../../../outside",
-		"/", "/etc/passwd", "to-etc/passwd", "up/outside", "a/up/x", "a/to-root/etc",
-		"to-etc/ssl", "loop", "loop/x",
+		"..",
+		"../outside",
+		"a/../..",
+		"a/../../outside",
+		"a/b/../../../outside",
+		"/",
+		"/etc/passwd",
+		"to-etc/passwd",
+		"up/outside",
+		"a/up/x",
+		"a/to-root/etc",
+		"to-etc/ssl",
+		"loop",
+		"loop/x",
 	};
 	cleanup_fd int dir = make_dir_open(scratch, "beneath");
 	char path[64];

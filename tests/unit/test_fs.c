@@ -221,8 +221,9 @@ static void test_upper_as_a_branch(void)
 	lowers[0] = upper;
 	lowers[1] = branches[0];
 	lowers[2] = branches[1];
-	other = (struct fs_config){ .branches = lowers, .n_branches = 3, .upper = -1, .work = -1,
-				    .chain_dir = -1 };
+	other = (struct fs_config){
+		.branches = lowers, .n_branches = 3, .upper = -1, .work = -1, .chain_dir = -1
+	};
 	assert_eq(fs_open(&other, &fs), 0);
 	assert_streq(read_at("d/a"), "changed");
 	assert_streq(read_at("d/b"), "again");

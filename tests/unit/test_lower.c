@@ -584,11 +584,14 @@ static void test_chained_redirects(void)
 	end();
 }
 
-/* Whatever a redirect says, it never leaves the branch, and one that leads nowhere hides no more. */
+/* Whatever a redirect says, it never leaves the branch, and one that leads nowhere hides no more.
+ */
 static void test_hostile_redirects(void)
 {
-	static const char *const values[] = { "/../../../../etc", "..", "../..", "/link", "/link/ssl",
-					      "/file", "/absent/x", "/", "." };
+	static const char *const values[] = {
+		"/../../../../etc", "..", "../..", "/link", "/link/ssl", "/file",
+		"/absent/x",	    "/",  "."
+	};
 
 	for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
 		cleanup_lower_obj struct lower_obj *obj = NULL;

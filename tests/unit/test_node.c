@@ -31,7 +31,9 @@ static void end(void)
 
 static struct node *make(uint64_t ino, mode_t type)
 {
-	const struct node made = { .ino = ino, .type = type, .has_upper = true, .real = ino + 1000 };
+	const struct node made = {
+		.ino = ino, .type = type, .has_upper = true, .real = ino + 1000
+	};
 	bool is_new;
 	struct node *node = nodes_get_or_add(&nodes, &made, &is_new);
 

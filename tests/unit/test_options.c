@@ -13,7 +13,9 @@ static char *error;
 /* Parses up to ten arguments; a NULL ends them. */
 static int parse(const char *a, const char *b, const char *c, const char *d, const char *e)
 {
-	char *argv[8] = { (char *)"cairnfs", (char *)a, (char *)b, (char *)c, (char *)d, (char *)e };
+	char *argv[8] = {
+		(char *)"cairnfs", (char *)a, (char *)b, (char *)c, (char *)d, (char *)e
+	};
 	int argc = 1;
 
 	while (argv[argc])
@@ -166,7 +168,8 @@ static void test_values(void)
 	assert(!options.has_suid && !options.has_dev && !options.has_exec && options.read_only);
 	assert_eq(options.atime, ATIME_NONE);
 	done();
-	accept("nosuid,suid,nodev,dev,noexec,exec,ro,rw,noatime,relatime"); /* the last one counts */
+	accept("nosuid,suid,nodev,dev,noexec,exec,ro,rw,noatime,relatime"); /* the last one counts
+									     */
 	assert(options.has_suid && options.has_dev && options.has_exec && !options.read_only);
 	assert_eq(options.atime, ATIME_RELATIVE);
 	done();
@@ -179,7 +182,8 @@ static void test_empty_options(void)
 	accept(",,ro,,,");
 	assert(options.read_only);
 	done();
-	assert_eq(parse("-o", ",lowerdir=/a,upperdir=/u,workdir=/w,,volatile", "/mnt", NULL, NULL), 0);
+	assert_eq(parse("-o", ",lowerdir=/a,upperdir=/u,workdir=/w,,volatile", "/mnt", NULL, NULL),
+		  0);
 	assert(options.is_volatile);
 	done();
 	assert_eq(parse("-o", "", "-o", "lowerdir=/a", "/mnt"), 0);
@@ -240,7 +244,8 @@ static void test_many_branches(void)
 
 	at += sprintf(at, "lowerdir=");
 	for (int i = 0; i < N; i++)
-		at += sprintf(at, "%s/var/lib/containers/storage/overlay/l/ABCDEFGHIJKLMNOPQRSTUVWX%d",
+		at += sprintf(at,
+			      "%s/var/lib/containers/storage/overlay/l/ABCDEFGHIJKLMNOPQRSTUVWX%d",
 			      i ? ":" : "", i);
 	assert_eq(parse("-o", list, "/mnt", NULL, NULL), 0);
 	assert_eq(options.n_lowerdirs, N);
@@ -253,17 +258,62 @@ static void test_many_branches(void)
 static void test_what_engines_pass(void)
 {
 	static const char *const all[] = {
-		"rw", "ro", "dev", "nodev", "suid", "nosuid", "exec", "noexec", "atime", "noatime",
-		"relatime", "lazytime", "sync", "async", "dirsync", "private", "defaults", "user",
-		"nofail", "_netdev", "x-systemd.requires-mounts-for=/a", "x-gvfs-hide", "volatile",
-		"fsync=0", "fsync=1", "xattr_permissions=2", "allow_other", "allow_root",
-		"default_permissions", "debug", "noauto", "auto", "users", "owner", "group",
+		"rw",
+		"ro",
+		"dev",
+		"nodev",
+		"suid",
+		"nosuid",
+		"exec",
+		"noexec",
+		"atime",
+		"noatime",
+		"relatime",
+		"lazytime",
+		"sync",
+		"async",
+		"dirsync",
+		"private",
+		"defaults",
+		"user",
+		"nofail",
+		"_netdev",
+		"x-systemd.requires-mounts-for=/a",
+		"x-gvfs-hide",
+		"volatile",
+		"fsync=0",
+		"fsync=1",
+		"xattr_permissions=2",
+		"allow_other",
+		"allow_root",
+		"default_permissions",
+		"debug",
+		"noauto",
+		"auto",
+		"users",
+		"owner",
+		"group",
 		"uidmapping=:0:1:1001:1001:0:1:1002:1002:64535",
-		"gidmapping=:0:1:1001:1001:0:1:1002:1002:64535", "uidmapping=0:1000:1",
-		"squash_to_uid=7", "squash_to_gid=7", "squash_to_root",
-		"context=\"system_u:object_r:x:s0:c1,c2\"", "timeout=0", "metacopy=on",
-		"redirect_dir=off", "userxattr", "index=off", "xino=off", "static_nlink", "noacl",
-		"fsname=x", "subtype=x", "strictatime", "comment=x", "noxattrs=1", "threaded=0",
+		"gidmapping=:0:1:1001:1001:0:1:1002:1002:64535",
+		"uidmapping=0:1000:1",
+		"squash_to_uid=7",
+		"squash_to_gid=7",
+		"squash_to_root",
+		"context=\"system_u:object_r:x:s0:c1,c2\"",
+		"timeout=0",
+		"metacopy=on",
+		"redirect_dir=off",
+		"userxattr",
+		"index=off",
+		"xino=off",
+		"static_nlink",
+		"noacl",
+		"fsname=x",
+		"subtype=x",
+		"strictatime",
+		"comment=x",
+		"noxattrs=1",
+		"threaded=0",
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -271,8 +321,10 @@ static void test_what_engines_pass(void)
 		done();
 	}
 	/* as podman writes them */
-	assert_eq(parse("-o", "lowerdir=/G/l/A:/G/l/Z,upperdir=/G/ID/diff,workdir=/G/ID/work,,volatile",
-			"/G/ID/merged", NULL, NULL), 0);
+	assert_eq(parse("-o",
+			"lowerdir=/G/l/A:/G/l/Z,upperdir=/G/ID/diff,workdir=/G/ID/work,,volatile",
+			"/G/ID/merged", NULL, NULL),
+		  0);
 	done();
 	assert_eq(parse("-o", "lowerdir=/G/ID/diff:/G/ID/empty", "/G/ID/merged", NULL, NULL), 0);
 	assert(!options.upperdir);
@@ -283,9 +335,10 @@ static void test_what_engines_pass(void)
 
 static void test_help_names_everything(void)
 {
-	static const char *const words[] = { "lowerdir", "upperdir", "workdir", "ro", "volatile",
-					     "fsync", "allow_other", "timeout", "redirect_dir",
-					     "--help", "--version", "Usage: cairnfs" };
+	static const char *const words[] = { "lowerdir",    "upperdir",	 "workdir",
+					     "ro",	    "volatile",	 "fsync",
+					     "allow_other", "timeout",	 "redirect_dir",
+					     "--help",	    "--version", "Usage: cairnfs" };
 
 	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
 		assert(strstr(options_help, words[i]));

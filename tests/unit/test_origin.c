@@ -34,7 +34,8 @@ static void test_marks(void)
 	union_end();
 }
 
-/* `cp -a` of upper while it is not mounted: two files with one mark are two objects all the same. */
+/* `cp -a` of upper while it is not mounted: two files with one mark are two objects all the same.
+ */
 static void test_copied_upper(void)
 {
 	char value[64];

@@ -166,7 +166,8 @@ static void test_new_directory(void)
 	union_end();
 }
 
-/* A lower directory moves without a copy of what is in it: a redirect, and a whiteout where it was. */
+/* A lower directory moves without a copy of what is in it: a redirect, and a whiteout where it was.
+ */
 static void test_lower_directory(void)
 {
 	const char *redirect;
@@ -264,8 +265,8 @@ static void test_below_a_redirect_of_a_branch(void)
 	make_dir(branches[0], "new", 0755);
 	union_open();
 	if (!has_redirects() ||
-	    !try_xattr(branches[0], "new", is_root() ? "trusted.overlay.redirect" :
-							 "user.overlay.redirect", "/old")) {
+	    !try_xattr(branches[0], "new",
+		       is_root() ? "trusted.overlay.redirect" : "user.overlay.redirect", "/old")) {
 		skipped("redirects in branches", "no redirects here");
 		union_end();
 		return;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Numbers of objects in upper: kept, never given twice, and begun anew when they cannot be trusted. */
+/* Numbers of objects in upper: kept, never given twice, and begun anew when they cannot be trusted.
+ */
 #include "state.h"
 
 #include <sys/wait.h>
@@ -45,7 +46,8 @@ static void test_numbers(void)
 	assert(a >= LOWER_INO_END && b >= LOWER_INO_END && a != b);
 	assert_eq(state_set(state, 10, 0), a);
 	assert_eq(state_find(state, 10), a);
-	assert_eq(state_set(state, 12, 77), 77); /* a lower object's number, which it brings along */
+	assert_eq(state_set(state, 12, 77),
+		  77); /* a lower object's number, which it brings along */
 	assert_eq(state_find(state, 12), 77);
 	state_drop(state, 10);
 	assert_eq(state_find(state, 10), 0);
@@ -120,7 +122,8 @@ static void test_numbers_are_reserved(void)
 	state = open_state(false);
 	ino = state_set(state, 200, 0);
 	assert(ino > last);
-	/* It cannot be trusted what a killed mount noted; nothing is better than something wrong. */
+	/* It cannot be trusted what a killed mount noted; nothing is better than something wrong.
+	 */
 	assert_eq(state_find(state, 100), 0);
 	state_close(state);
 	use_and_die(5000, &last); /* some of it is on disk */
@@ -150,7 +153,8 @@ static void test_damaged(void)
 	struct state *state;
 
 	begin();
-	make_file(work, "state.mdb", "no index, but a text of some length, long enough to be read\n");
+	make_file(work, "state.mdb",
+		  "no index, but a text of some length, long enough to be read\n");
 	state = open_state(false);
 	assert(state_set(state, 1, 0) >= LOWER_INO_END);
 	state_close(state);

@@ -89,8 +89,8 @@ static void test_xattr(void)
 	make_file(scratch, "xattr", "");
 	fd = open_path(scratch, "xattr");
 	assert(!whiteout_is_xattr(fd));
-	if (!try_xattr(scratch, "xattr", is_root() ? "trusted.overlay.whiteout" :
-						       "user.overlay.whiteout", "")) {
+	if (!try_xattr(scratch, "xattr",
+		       is_root() ? "trusted.overlay.whiteout" : "user.overlay.whiteout", "")) {
 		skipped("xattr whiteouts", "no xattrs here");
 		return;
 	}
@@ -140,8 +140,8 @@ static void test_opaque(void)
 
 static void test_redirect(void)
 {
-	struct whiteout_style style = { .xattr_prefix = is_root() ? "trusted.overlay." :
-								      "user.overlay." };
+	struct whiteout_style style = { .xattr_prefix = is_root() ? "trusted.overlay."
+								  : "user.overlay." };
 	cleanup_fd int fd = -1;
 	char *path;
 
@@ -162,7 +162,8 @@ static void test_redirect(void)
 	free(path);
 	/* No path: what lies below cannot be known. */
 	assert_eq(xattr_set(fd, is_root() ? "trusted.overlay.redirect" : "user.overlay.redirect",
-			    "a\0b", 3, 0), 0);
+			    "a\0b", 3, 0),
+		  0);
 	assert(redirect_get(fd, &path) < 0);
 }
 

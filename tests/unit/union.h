@@ -50,8 +50,12 @@ static inline void union_make(size_t n)
 	snprintf(name, sizeof(name), "%d-%u-work", (int)getpid(), count);
 	work = make_dir_open(scratch, name);
 	count++;
-	config = (struct fs_config){ .branches = branches, .n_branches = n, .upper = upper,
-				     .work = work, .chain_dir = -1, .redirect_dir = true,
+	config = (struct fs_config){ .branches = branches,
+				     .n_branches = n,
+				     .upper = upper,
+				     .work = work,
+				     .chain_dir = -1,
+				     .redirect_dir = true,
 				     .is_volatile = true };
 }
 
@@ -317,7 +321,8 @@ static inline int union_compare_names(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The names in a directory, sorted, each followed by a space; numbers must be as lookups give them. */
+/* The names in a directory, sorted, each followed by a space; numbers must be as lookups give them.
+ */
 static inline const char *list_at(const char *path)
 {
 	static char names[8192];
@@ -358,7 +363,8 @@ static inline enum in_upper upper_at(const char *path)
 	snprintf(mark, sizeof(mark), "%.*s%s.wh.%s", dir_length, path, slash ? "/" : "",
 		 slash ? slash + 1 : path);
 	if (fstatat(upper, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
-		return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? UPPER_HAS_WHITEOUT : UPPER_HAS_OBJECT;
+		return S_ISCHR(st.st_mode) && st.st_rdev == 0 ? UPPER_HAS_WHITEOUT
+							      : UPPER_HAS_OBJECT;
 	return exists(upper, mark) ? UPPER_HAS_WHITEOUT : UPPER_FREE;
 }
 
