@@ -123,7 +123,7 @@ static int kill_suidgid(struct node *node, int fd, const struct killer *killer)
 	mode_t mode;
 	int r = fd_stat(fd, NULL, &st);
 
-	if (r < 0 || !S_ISREG(st.st_mode))
+	if (r < 0 || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
 		return r;
 	mode = st.st_mode & ~(mode_t)S_ISUID;
 	if (mode & S_ISGID && (mode & S_IXGRP || !killer->is_member(killer, st.st_gid)))

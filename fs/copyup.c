@@ -130,8 +130,9 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 	r = fd < 0 ? fd : fd_stat(fd, NULL, &made);
 	if (r < 0)
 		return r;
-	if (!S_ISDIR(st->st_mode))
-		origin_set(fs, fd, made.st_ino, node->ino);
+	/* Directories have the number of their lower part; rootless, only files take marks. */
+	if (!S_ISDIR(st->st_mode) && !origin_set(fs, fd, made.st_ino, node->ino))
+		state_set_kept(fs->state, made.st_ino, node->ino);
 	if (S_ISREG(st->st_mode) && st->st_size > 0 && limit > 0)
 		r = copy_content(lower, staged, limit < st->st_size ? limit : st->st_size,
 				 fs->config->do_fsync);

@@ -92,20 +92,30 @@ ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size
 	return ref ? fd_pwrite_all(ref->fd, data, size, offset) : r;
 }
 
+/* Gives back what the kernel took because it was we who wrote. */
+static void restore(int fd, const struct stat *before, const char *capability, ssize_t size)
+{
+	if (size > 0)
+		xattr_set(fd, "security.capability", capability, (size_t)size, 0);
+	if (before->st_mode & (S_ISUID | S_ISGID))
+		fd_chmod(fd, before->st_mode & 07777);
+}
+
 ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset)
 {
-	static const char name[] = "security.capability";
 	char capability[64];
+	struct stat before;
 	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, NULL, &r);
 	ssize_t had, n;
 
-	if (!ref)
+	if (ref)
+		r = fd_stat(ref->fd, NULL, &before);
+	if (!ref || r < 0)
 		return r;
-	had = xattr_get(ref->fd, name, capability, sizeof(capability));
+	had = xattr_get(ref->fd, "security.capability", capability, sizeof(capability));
 	n = fd_pwrite_all(ref->fd, data, size, offset);
-	if (had > 0)
-		xattr_set(ref->fd, name, capability, (size_t)had, 0);
+	restore(ref->fd, &before, capability, had);
 	return n;
 }
 

@@ -194,7 +194,7 @@ struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *
 /* Count written, all of it unless an error came first. */
 ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
 		 const struct killer *killer);
-/* Writes what was changed in memory, through mmap(2): file capabilities outlive that. */
+/* Writes what was changed in memory, by mmap(2): setuid, setgid and capabilities outlive that. */
 ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t size,
 		      off_t offset);
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length,

@@ -15,12 +15,12 @@ struct mark {
 	uint64_t ino, stack_id, real;
 };
 
-void origin_set(struct fs *fs, int fd, ino_t real, uint64_t ino)
+bool origin_set(struct fs *fs, int fd, ino_t real, uint64_t ino)
 {
 	struct mark mark = { htole64(ino), htole64(fs->stack_id), htole64(real) };
 
-	if (fs->caps.origin_xattr)
-		xattr_set(fd, fs->caps.origin_xattr, &mark, sizeof(mark), 0);
+	return fs->caps.origin_xattr &&
+	       xattr_set(fd, fs->caps.origin_xattr, &mark, sizeof(mark), 0) == 0;
 }
 
 uint64_t origin_get(struct fs *fs, int fd, ino_t real)

@@ -38,7 +38,14 @@ struct entry {
 	uint64_t ino;
 	bool is_dirty; /* not on disk yet */
 	bool is_gone; /* to be deleted on disk */
+	bool is_kept; /* a lower number that is on disk all the same */
 };
+
+/* Whether the disk has, or is to have, the number. */
+static bool is_for_disk(const struct entry *entry)
+{
+	return !entry->is_gone && (entry->ino >= LOWER_INO_END || entry->is_kept);
+}
 
 struct state {
 	pthread_mutex_t lock; /* guards everything */
@@ -156,11 +163,10 @@ static void drop_written(struct state *state)
 	while ((link = table_pop(&state->table))) {
 		struct entry *entry = TABLE_OBJECT(link, struct entry, link);
 
-		bool is_on_disk = entry->is_dirty &&
-				  (entry->is_gone || entry->ino >= LOWER_INO_END);
+		bool is_done = entry->is_dirty && (entry->is_gone || is_for_disk(entry));
 
 		entry->is_dirty = false;
-		if (is_on_disk || table_add(&kept, link, table_hash_u64(entry->real)) < 0)
+		if (is_done || table_add(&kept, link, table_hash_u64(entry->real)) < 0)
 			free(entry);
 	}
 	table_done(&state->table);
@@ -186,7 +192,7 @@ static int flush(struct state *state, bool is_clean)
 			struct real_key key = real_key(entry->real);
 			uint64_t ino = htole64(entry->ino);
 
-			if (entry->is_gone || entry->ino < LOWER_INO_END)
+			if (!is_for_disk(entry))
 				index_delete(&txn, NUMBER, key.bytes, sizeof(key));
 			else if (entry->is_dirty)
 				index_put(&txn, NUMBER, key.bytes, sizeof(key), &ino, sizeof(ino));
@@ -334,6 +340,21 @@ uint64_t state_set(struct state *state, ino_t real, uint64_t ino)
 	}
 	pthread_mutex_unlock(&state->lock);
 	return known;
+}
+
+void state_set_kept(struct state *state, ino_t real, uint64_t ino)
+{
+	struct entry *entry;
+
+	pthread_mutex_lock(&state->lock);
+	entry = need_entry(state, real);
+	if (entry) {
+		entry->ino = ino;
+		entry->is_gone = false;
+		entry->is_kept = true;
+		count_change(state, entry);
+	}
+	pthread_mutex_unlock(&state->lock);
 }
 
 void state_drop(struct state *state, ino_t real)

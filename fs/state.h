@@ -56,6 +56,12 @@ uint64_t state_find(struct state *state, ino_t real);
  */
 uint64_t state_set(struct state *state, ino_t real, uint64_t ino);
 
+/*
+ * As state_set, for a number of a lower object whose copy cannot carry it: it
+ * is kept on disk like those given out here.
+ */
+void state_set_kept(struct state *state, ino_t real, uint64_t ino);
+
 /* The inode is gone from upper; its number is not used again. */
 void state_drop(struct state *state, ino_t real);
 

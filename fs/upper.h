@@ -92,8 +92,8 @@ void creds_drop(void);
 
 /* --- origin marks (origin.c): which lower object a file in upper was copied from --- */
 
-/* Marks `fd` as number `ino`; where no mark can be written nothing happens. */
-void origin_set(struct fs *fs, int fd, ino_t real, uint64_t ino);
+/* Marks `fd` as number `ino`; false where no mark can be written. */
+bool origin_set(struct fs *fs, int fd, ino_t real, uint64_t ino);
 /* The number, or 0 when there is no mark or it was not made for this file and these branches. */
 uint64_t origin_get(struct fs *fs, int fd, ino_t real);
 

@@ -103,9 +103,13 @@ grep -q "^none $TMP/m fuse.cairnfs ro" /proc/mounts
 umount "$TMP/m"
 if mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/none" 2>"$TMP/err"; then exit 1; fi
 END
-unshare -m sh by-mount8 || fail "mount(8)"
-[ -s listed ] || fail "nothing in what mount(8) mounted"
-grep -q "none" "$TMP/err" || fail "mount(8) does not say what is wrong: $(cat "$TMP/err")"
+if unshare -m true; then
+	unshare -m sh by-mount8 || fail "mount(8)"
+	[ -s listed ] || fail "nothing in what mount(8) mounted"
+	grep -q "none" "$TMP/err" || fail "mount(8) does not say what is wrong: $(cat "$TMP/err")"
+else
+	echo "note: no mount namespace can be made here (in a chroot?); mount(8) is left out"
+fi
 
 # ---- read-only ----
 
