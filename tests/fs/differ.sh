@@ -14,7 +14,7 @@ for program in "$top_srcdir"/tests/data/differ-*.prog; do
 	"$DIFFER" --cairnfs "$CAIRNFS" --dir "$TMP" --replay "$program" >"$TMP/out" 2>&1 ||
 		{ tail -n 60 "$TMP/out" && fail "$program"; }
 done
-seconds=${DIFFER_SECONDS:-60}
+seconds=${DIFFER_SECONDS:-100}
 first=$(date +%s)
 "$DIFFER" --cairnfs "$CAIRNFS" --dir "$TMP" --seeds "${DIFFER_FIRST:-1}..9999999999" --ops 2000 --seconds "$seconds" --shrink >"$TMP/out" 2>&1 ||
 	{ tail -n 60 "$TMP/out" && fail "differences"; }
