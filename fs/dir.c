@@ -67,21 +67,6 @@ static int add_upper(struct merge *merge, const struct dirent *entry)
 	return r < 0 ? r : 0;
 }
 
-static int hide_marked(DIR *stream, struct listing *listing)
-{
-	struct dirent *entry;
-
-	rewinddir(stream);
-	while ((errno = 0, entry = readdir(stream))) {
-		const char *hidden = whiteout_hidden_name(entry->d_name);
-		int r = hidden ? listing_hide(listing, hidden) : 0;
-
-		if (r < 0)
-			return r;
-	}
-	return -errno;
-}
-
 static int list_upper(struct merge *merge)
 {
 	cleanup_dir DIR *stream = NULL;
@@ -99,7 +84,7 @@ static int list_upper(struct merge *merge)
 	}
 	if (errno)
 		return -errno;
-	return has_marks && merge->lower ? hide_marked(stream, merge->listing) : 0;
+	return has_marks && merge->lower ? listing_hide_marked(merge->listing, stream) : 0;
 }
 
 static int list_lower(struct merge *merge)

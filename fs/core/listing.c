@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/table.h"
+#include "core/whiteout.h"
 
 enum {
 	COLLISION_BITS = 7,
@@ -162,6 +163,21 @@ int listing_hide(struct listing *listing, const char *name)
 	int r = add(listing, &entry, true);
 
 	return r < 0 ? r : 0;
+}
+
+int listing_hide_marked(struct listing *listing, DIR *stream)
+{
+	struct dirent *entry;
+
+	rewinddir(stream);
+	while ((errno = 0, entry = readdir(stream))) {
+		const char *hidden = whiteout_hidden_name(entry->d_name);
+		int r = hidden ? listing_hide(listing, hidden) : 0;
+
+		if (r < 0)
+			return r;
+	}
+	return -errno;
 }
 
 int listing_has(const struct listing *listing, const char *name)

@@ -14,6 +14,7 @@
 #ifndef CORE_LISTING_H
 #define CORE_LISTING_H
 
+#include <dirent.h>
 #include <stdint.h>
 
 #include "base/cleanup.h"
@@ -49,6 +50,13 @@ int listing_add(struct listing *listing, const char *name, unsigned char type, u
 
 /* Hides a name from what is added afterwards; one that is there stays. 0 or -ENOMEM. */
 int listing_hide(struct listing *listing, const char *name);
+
+/*
+ * Hides what the `.wh.NAME` files of a directory hide; its stream is gone
+ * through once more.  After all its own names were added: a mark speaks of
+ * what lies below.  0 or negative errno.
+ */
+int listing_hide_marked(struct listing *listing, DIR *stream);
 
 /* Whether the name has been added or hidden already. Before sealing only. */
 int listing_has(const struct listing *listing, const char *name);

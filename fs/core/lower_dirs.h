@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What lower_dirs.c, lower_places.c and lower_links.c share; no other file includes this. */
+#ifndef CORE_LOWER_DIRS_H
+#define CORE_LOWER_DIRS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/table.h"
+#include "lower_impl.h"
+
+enum { LOWER_MAX_DEVICES = 1 << 9 };
+
+struct place {
+	unsigned int branch;
+	unsigned int device; /* number of the filesystem */
+	bool has_xattr_whiteouts;
+	char *path; /* from the branch's root; "." for the root itself */
+	struct fd_slot fd;
+};
+
+struct object {
+	struct lower_obj base;
+	/* of a directory */
+	char *path; /* in the merged tree; "." for the root */
+	size_t n_places;
+	struct place *places;
+	pthread_mutex_t lock;
+	struct listing *listing; /* guarded by lock; NULL until asked for */
+	/* of anything else */
+	struct object *parent;
+	unsigned int place; /* of the parent */
+	char name[];
+};
+
+struct dirs {
+	struct lower base;
+	const int *branches;
+	size_t n_branches;
+	struct fdcache *fds;
+	struct object *root;
+	pthread_mutex_t lock; /* guards what follows */
+	dev_t devices[LOWER_MAX_DEVICES];
+	unsigned int n_devices;
+	struct table odd;
+	uint64_t next_odd;
+	pthread_mutex_t groups_lock; /* guards what follows; held while the tree is scanned */
+	struct table groups; /* constant once that is done */
+	bool is_scanned;
+};
+
+static inline struct dirs *dirs_of(const struct lower_obj *obj)
+{
+	return (struct dirs *)obj->lower;
+}
+
+static inline struct object *object_of(struct lower_obj *obj)
+{
+	return (struct object *)obj;
+}
+
+/* --- lower_places.c: numbers, and places of directories --- */
+
+/* The small number of a filesystem. */
+unsigned int place_device(struct dirs *dirs, dev_t device);
+
+/* The number of an object, from its filesystem's and its own there; 0: out of memory. */
+uint64_t place_number(struct dirs *dirs, unsigned int device, ino_t real);
+
+void place_numbers_free(struct dirs *dirs);
+
+/* A descriptor of place `i` of a directory; NULL with *error set on failure. */
+struct fd_ref *place_fd(struct object *dir, size_t i, int *error);
+
+/* A path and a name below it, allocated; NULL: out of memory. */
+char *place_join(const char *dir, const char *name);
+
+enum verdict { NOTHING, HIDDEN, OBJECT };
+
+/* What the directory `dirfd` of one branch says of a name: an enum verdict or -errno. */
+int place_probe(int dirfd, bool has_xattr_whiteouts, const char *name, struct stat *st);
+
+/* Places of a directory while they are found, from the top down. */
+struct finding {
+	struct dirs *dirs;
+	struct place *places;
+	size_t n, room;
+	struct stat top; /* of the first place */
+};
+
+void finding_done(struct finding *finding);
+#define cleanup_finding CLEANUP(finding_done)
+
+/* Adds the directory `path` of each branch from `branch` down, as redirects mean it. */
+int finding_by_path(struct finding *finding, unsigned int branch, const char *path);
+
+/* Adds the directory `name` of each place of `dir` from place `i` down. */
+int finding_by_places(struct finding *finding, struct object *dir, size_t i, const char *name);
+
+/* --- lower_links.c: files with several names --- */
+
+/* As lower_names. */
+int links_names(struct lower_obj *obj, int (*each)(void *context, const char *path), void *context);
+
+/* Number of visible names of a file of which its branch says that it has several; or -errno. */
+int links_visible(struct lower_obj *obj);
+
+void links_free(struct dirs *dirs);
+
+#endif

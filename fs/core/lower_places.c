@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Which directories of which branches are merged in a directory, and what
+ * numbers their objects have.
+ *
+ * Numbers are the branch filesystem's own, with a small number for the
+ * filesystem in the upper bits, so that they are the same at every mount of
+ * the same branches.  The few that do not fit get a number from a counter.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "core/whiteout.h"
+#include "lower_dirs.h"
+
+enum {
+	INO_BITS = 52,
+};
+static const uint64_t odd_numbers = UINT64_C(1) << 61;
+
+/* A number that did not fit, and what it was made for. */
+struct odd {
+	struct table_link link;
+	unsigned int device;
+	ino_t real;
+	uint64_t ino;
+};
+
+unsigned int place_device(struct dirs *dirs, dev_t device)
+{
+	unsigned int i;
+
+	pthread_mutex_lock(&dirs->lock);
+	for (i = 0; i < dirs->n_devices && dirs->devices[i] != device; i++)
+		;
+	if (i == dirs->n_devices && i < LOWER_MAX_DEVICES)
+		dirs->devices[dirs->n_devices++] = device;
+	pthread_mutex_unlock(&dirs->lock);
+	return i;
+}
+
+static uint64_t odd_number(struct dirs *dirs, unsigned int device, ino_t real)
+{
+	uint64_t hash = table_hash_u64(real ^ (uint64_t)device << INO_BITS);
+	uint64_t ino = 0;
+	struct odd *odd;
+
+	pthread_mutex_lock(&dirs->lock);
+	for (struct table_link *link = table_find(&dirs->odd, hash); link;
+	     link = table_next(link)) {
+		odd = TABLE_OBJECT(link, struct odd, link);
+		if (odd->device == device && odd->real == real)
+			ino = odd->ino;
+	}
+	odd = ino ? NULL : malloc(sizeof(*odd));
+	if (odd) {
+		*odd = (struct odd){ .device = device,
+				     .real = real,
+				     .ino = odd_numbers | ++dirs->next_odd };
+		ino = odd->ino;
+		if (table_add(&dirs->odd, &odd->link, hash) < 0)
+			free(odd);
+	}
+	pthread_mutex_unlock(&dirs->lock);
+	return ino;
+}
+
+uint64_t place_number(struct dirs *dirs, unsigned int device, ino_t real)
+{
+	if (real > LOWER_ROOT_INO && real < UINT64_C(1) << INO_BITS && device < LOWER_MAX_DEVICES)
+		return (uint64_t)device << INO_BITS | real;
+	return odd_number(dirs, device, real);
+}
+
+void place_numbers_free(struct dirs *dirs)
+{
+	struct table_link *link;
+
+	while ((link = table_pop(&dirs->odd)))
+		free(TABLE_OBJECT(link, struct odd, link));
+	table_done(&dirs->odd);
+}
+
+struct fd_ref *place_fd(struct object *dir, size_t i, int *error)
+{
+	struct dirs *dirs = dirs_of(&dir->base);
+	struct place *place = &dir->places[i];
+	struct fd_ref *ref = fdcache_get(dirs->fds, &place->fd);
+	int fd;
+
+	if (ref)
+		return ref;
+	fd = fd_open_beneath(dirs->branches[place->branch], place->path, O_PATH | O_DIRECTORY);
+	if (fd < 0) {
+		*error = fd;
+		return NULL;
+	}
+	ref = fdcache_put(dirs->fds, &place->fd, fd);
+	if (!ref)
+		*error = -ENOMEM;
+	return ref;
+}
+
+char *place_join(const char *dir, const char *name)
+{
+	char *path;
+
+	if (strcmp(dir, ".") == 0)
+		return strdup(name);
+	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+}
+
+int place_probe(int dirfd, bool has_xattr_whiteouts, const char *name, struct stat *st)
+{
+	int r = fd_stat(dirfd, name, st);
+
+	if (r == -ENOENT) {
+		r = whiteout_has_file(dirfd, name);
+		return r < 0 ? r : r ? HIDDEN : NOTHING;
+	}
+	if (r < 0)
+		return r;
+	if (whiteout_is_device(st))
+		return HIDDEN;
+	if (has_xattr_whiteouts && S_ISREG(st->st_mode) && st->st_size == 0) {
+		cleanup_fd int fd = fd_open(dirfd, name, O_PATH, 0);
+
+		if (fd >= 0 && whiteout_is_xattr(fd))
+			return HIDDEN;
+	}
+	return OBJECT;
+}
+
+void finding_done(struct finding *finding)
+{
+	for (size_t i = 0; i < finding->n; i++) {
+		fdcache_drop(finding->dirs->fds, &finding->places[i].fd);
+		free(finding->places[i].path);
+	}
+	free(finding->places);
+}
+
+/* Takes ownership of `path`. */
+static int add_place(struct finding *finding, unsigned int branch, char *path,
+		     const struct stat *st)
+{
+	if (!path)
+		return -ENOMEM;
+	if (finding->n == finding->room) {
+		size_t room = finding->room ? finding->room * 2 : 2;
+		struct place *places = realloc(finding->places, room * sizeof(*places));
+
+		if (!places) {
+			free(path);
+			return -ENOMEM;
+		}
+		/* Slots are in no list yet: fds are kept only once places stand still. */
+		finding->places = places;
+		finding->room = room;
+	}
+	if (finding->n == 0)
+		finding->top = *st;
+	finding->places[finding->n++] = (struct place){
+		.branch = branch,
+		.device = place_device(finding->dirs, st->st_dev),
+		.path = path,
+	};
+	return 0;
+}
+
+enum { STOP = 0, GO_ON = 1, FOLLOW_REDIRECT = 2 };
+
+/*
+ * Whether branches below `place` take part in the directory `name` of `dirfd`
+ * too: STOP, GO_ON, or FOLLOW_REDIRECT with *redirect set (allocated); or -errno.
+ */
+static int look_below(int dirfd, const char *name, struct place *place, char **redirect)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = opaque_get(fd);
+	if (r < 0 || r == OPAQUE_YES)
+		return r < 0 ? r : STOP;
+	place->has_xattr_whiteouts = r == OPAQUE_XATTR_WHITEOUTS;
+	r = redirect_get(fd, redirect);
+	if (r != 0)
+		return r < 0 ? r : FOLLOW_REDIRECT;
+	r = whiteout_has_file(dirfd, name);
+	return r < 0 ? r : r ? STOP : GO_ON;
+}
+
+/* A walk down one branch: how far it has come, and what that is called in branches below. */
+struct descent {
+	struct finding *finding;
+	unsigned int branch;
+	int dirfd; /* where it is; owned */
+	char *walked; /* from the branch's root */
+	char *below; /* the same directory in branches below, where redirects lead elsewhere */
+};
+
+static void descent_done(struct descent *descent)
+{
+	if (descent->dirfd >= 0)
+		close(descent->dirfd);
+	free(descent->walked);
+	free(descent->below);
+}
+
+/* Replaces a path by one of a name below it. */
+static int extend(char **path, const char *name)
+{
+	char *longer = place_join(*path, name);
+
+	if (!longer)
+		return -ENOMEM;
+	free(*path);
+	*path = longer;
+	return 0;
+}
+
+/* Notes what the directory `name` is called below, given its redirect, if it has one. */
+static int follow(struct descent *descent, const char *name, const char *redirect)
+{
+	char *path;
+
+	if (!redirect || *redirect != '/')
+		return extend(&descent->below, redirect ? redirect : name);
+	redirect += strspn(redirect, "/");
+	path = strdup(*redirect ? redirect : ".");
+	if (!path)
+		return -ENOMEM;
+	free(descent->below);
+	descent->below = path;
+	return 0;
+}
+
+/*
+ * One component down.  OBJECT; HIDDEN: neither here nor below; NOTHING: not
+ * here; or -errno.  *stop is set where branches below take no part.
+ */
+static int descend(struct descent *descent, const char *name, bool is_last, bool *stop)
+{
+	struct place place = { 0 };
+	cleanup_free char *redirect = NULL;
+	struct stat st;
+	int next, r = place_probe(descent->dirfd, false, name, &st);
+
+	if (r == OBJECT && !S_ISDIR(st.st_mode))
+		return HIDDEN;
+	if (r != OBJECT) {
+		int extended = r == NOTHING ? extend(&descent->below, name) : 0;
+
+		return extended < 0 ? extended : r;
+	}
+	r = look_below(descent->dirfd, name, &place, &redirect);
+	if (r < 0)
+		return r;
+	*stop |= r == STOP;
+	r = extend(&descent->walked, name);
+	if (r == 0)
+		r = follow(descent, name, redirect);
+	if (r == 0 && is_last)
+		r = add_place(descent->finding, descent->branch, strdup(descent->walked), &st);
+	if (r < 0)
+		return r;
+	if (is_last)
+		descent->finding->places[descent->finding->n - 1].has_xattr_whiteouts =
+			place.has_xattr_whiteouts;
+	next = fd_open(descent->dirfd, name, O_PATH | O_DIRECTORY, 0);
+	if (next < 0)
+		return next;
+	close(descent->dirfd);
+	descent->dirfd = next;
+	return OBJECT;
+}
+
+static int add_branch_root(struct finding *finding, unsigned int branch)
+{
+	int fd = finding->dirs->branches[branch];
+	struct stat st;
+	int r = fd_stat(fd, NULL, &st);
+
+	if (r == 0)
+		r = add_place(finding, branch, strdup("."), &st);
+	if (r == 0)
+		r = opaque_get(fd);
+	if (r == OPAQUE_XATTR_WHITEOUTS)
+		finding->places[finding->n - 1].has_xattr_whiteouts = true;
+	return r < 0 ? r : r == OPAQUE_YES ? STOP : GO_ON;
+}
+
+/*
+ * Adds the directory `path` of one branch, if it is there.  STOP; or GO_ON
+ * with *below the path to look for in the branches below; or -errno.
+ */
+static int find_in_branch(struct finding *finding, unsigned int branch, const char *path,
+			  char **below)
+{
+	CLEANUP(descent_done) struct descent descent = { .finding = finding, .branch = branch };
+	bool stop = false;
+
+	descent.dirfd = fd_open(finding->dirs->branches[branch], ".", O_PATH | O_DIRECTORY, 0);
+	descent.walked = strdup(".");
+	descent.below = strdup(".");
+	if (descent.dirfd < 0 || !descent.walked || !descent.below)
+		return descent.dirfd < 0 ? descent.dirfd : -ENOMEM;
+	if (!*path) {
+		*below = take_ptr(descent.below);
+		return add_branch_root(finding, branch);
+	}
+	while (*path) {
+		size_t length = strcspn(path, "/");
+		cleanup_free char *name = strndup(path, length);
+		int r;
+
+		path += length + strspn(path + length, "/");
+		r = name ? descend(&descent, name, !*path, &stop) : -ENOMEM;
+		if (r < 0 || r == HIDDEN)
+			return r < 0 ? r : STOP;
+		if (r == NOTHING) {
+			if (*path && extend(&descent.below, path) < 0)
+				return -ENOMEM;
+			break;
+		}
+	}
+	*below = take_ptr(descent.below);
+	return stop ? STOP : GO_ON;
+}
+
+int finding_by_path(struct finding *finding, unsigned int branch, const char *path)
+{
+	cleanup_free char *at = strdup(path + strspn(path, "/"));
+	int r = at ? GO_ON : -ENOMEM;
+
+	for (; branch < finding->dirs->n_branches && r == GO_ON; branch++) {
+		char *below = NULL;
+
+		r = find_in_branch(finding, branch, strcmp(at, ".") == 0 ? "" : at, &below);
+		free(at);
+		at = below;
+	}
+	return r < 0 ? r : 0;
+}
+
+int finding_by_places(struct finding *finding, struct object *dir, size_t i, const char *name)
+{
+	cleanup_free char *renamed = NULL;
+
+	for (; i < dir->n_places; i++) {
+		cleanup_free char *redirect = NULL;
+		cleanup_fd_ref struct fd_ref *ref = NULL;
+		struct place *place = &dir->places[i];
+		struct stat st;
+		int r = 0;
+
+		ref = place_fd(dir, i, &r);
+		if (!ref)
+			return r;
+		r = place_probe(ref->fd, place->has_xattr_whiteouts, name, &st);
+		if (r == NOTHING)
+			continue;
+		if (r < 0 || r == HIDDEN || !S_ISDIR(st.st_mode))
+			return r < 0 ? r : 0;
+		r = add_place(finding, place->branch, place_join(place->path, name), &st);
+		if (r < 0 || place->branch == finding->dirs->n_branches - 1)
+			return r;
+		r = look_below(ref->fd, name, &finding->places[finding->n - 1], &redirect);
+		if (r < 0 || r == STOP)
+			return r;
+		if (r == FOLLOW_REDIRECT && *redirect == '/')
+			return finding_by_path(finding, place->branch + 1, redirect);
+		if (r == FOLLOW_REDIRECT) {
+			free(renamed);
+			renamed = take_ptr(redirect);
+			name = renamed;
+		}
+	}
+	return 0;
+}
