@@ -302,8 +302,8 @@ ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
 /* The object in upper, copied up if it has to be, for a change of its attributes. */
 static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const char *name, int *error)
 {
-	*error = whiteout_is_private_xattr(name) ? -EPERM : fs_copyup(fs, node);
-	return *error < 0 ? NULL : upper_open(fs, node, error);
+	*error = whiteout_is_private_xattr(name) ? -EPERM : 0;
+	return *error < 0 ? NULL : upper_open_copied(fs, node, error);
 }
 
 int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value, size_t size,

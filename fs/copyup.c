@@ -175,10 +175,9 @@ static int link_name(void *context, struct node *dir, const char *name)
 	struct group *group = context;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat before;
-	int r = fs_copyup(group->fs, dir);
+	int r = 0;
 
-	if (r == 0)
-		ref = upper_open(group->fs, dir, &r);
+	ref = upper_open_copied(group->fs, dir, &r);
 	if (!ref)
 		return r;
 	pthread_mutex_lock(&dir->names);
@@ -238,10 +237,9 @@ static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lowe
 	cleanup_fd int fd = -1;
 	struct stat st;
 	ino_t real;
-	int r = fs_copyup(fs, dir);
+	int r = 0;
 
-	if (r == 0)
-		ref = upper_open(fs, dir, &r);
+	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	staged_init(fs, &staged);

@@ -215,10 +215,9 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller
 	cleanup_entry struct entry entry = { 0 };
 	cleanup_staged struct staged staged = { 0 };
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	int r = fs_copyup(fs, dir);
+	int r = 0;
 
-	if (r == 0)
-		ref = upper_open(fs, dir, &r);
+	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	r = staged_init_like(fs, ref->fd, &staged);
@@ -251,9 +250,7 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 
 	if (S_ISDIR(node->type))
 		return -EPERM;
-	r = fs_copyup(fs, node);
-	if (r == 0)
-		path = upper_open(fs, node, &r);
+	path = upper_open_copied(fs, node, &r);
 	if (!path)
 		return r;
 	thing.link_fd = path->fd;

@@ -82,9 +82,7 @@ static int rejoin(struct fs *fs, struct node *dir, const char *name, struct lowe
 
 	if (r <= 0)
 		return r;
-	r = fs_copyup(fs, dir);
-	if (r == 0)
-		ref = upper_open(fs, dir, &r);
+	ref = upper_open_copied(fs, dir, &r);
 	if (ref)
 		r = fd_link(fd, ref->fd, name);
 	return r < 0 && r != -EEXIST ? r : 1;

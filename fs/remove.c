@@ -145,10 +145,9 @@ static int remove_name(struct fs *fs, struct node *node, struct node *dir, const
 {
 	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	int r = fs_copyup(fs, dir);
+	int r = 0;
 
-	if (r == 0)
-		ref = upper_open(fs, dir, &r);
+	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	pthread_mutex_lock(&dir->names);

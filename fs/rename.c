@@ -49,10 +49,9 @@ static int find_end(struct fs *fs, struct end *end)
 
 static int open_end(struct fs *fs, struct end *end)
 {
-	int r = fs_copyup(fs, end->dir);
+	int r = 0;
 
-	if (r == 0)
-		end->ref = upper_open(fs, end->dir, &r);
+	end->ref = upper_open_copied(fs, end->dir, &r);
 	return r;
 }
 

@@ -126,6 +126,17 @@ struct fd_ref *upper_open(struct fs *fs, struct node *node, int *error)
 	return ref;
 }
 
+struct fd_ref *upper_open_copied(struct fs *fs, struct node *node, int *error)
+{
+	int r = fs_copyup(fs, node);
+
+	if (r < 0) {
+		*error = r;
+		return NULL;
+	}
+	return upper_open(fs, node, error);
+}
+
 int upper_probe(int dirfd, const char *name, struct stat *st)
 {
 	int r = fd_stat(dirfd, name, st);

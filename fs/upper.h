@@ -17,6 +17,9 @@
  */
 struct fd_ref *upper_open(struct fs *fs, struct node *node, int *error);
 
+/* The same after copying the object up, if it has to be. */
+struct fd_ref *upper_open_copied(struct fs *fs, struct node *node, int *error);
+
 /* What upper says of a name. */
 enum upper_verdict {
 	UPPER_NOTHING, /* not there: lower decides */
