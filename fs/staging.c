@@ -50,8 +50,7 @@ void staged_done(struct staged *staged)
 {
 	if (!staged->fs)
 		return;
-	/* In the common case it has been published and there is nothing. */
-	if (unlinkat(staged->dirfd, staged->name, 0) < 0 && errno != ENOENT)
+	if (!staged->is_published)
 		fd_remove_tree(staged->dirfd, staged->name);
 	if (staged->inherit >= 0) {
 		close(staged->inherit);
@@ -66,5 +65,6 @@ int staged_publish(struct staged *staged, int dirfd, const char *name, unsigned 
 	/* Filesystems without renameat2's flags: the caller has seen that the name is free. */
 	if (r == -EINVAL && flags == RENAME_NOREPLACE)
 		r = fd_rename(staged->dirfd, staged->name, dirfd, name, 0);
+	staged->is_published = r == 0 && !(flags & RENAME_EXCHANGE);
 	return r;
 }

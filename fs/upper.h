@@ -65,6 +65,7 @@ struct staged {
 	struct fs *fs;
 	int dirfd; /* where it is: the staging directory or one in it */
 	int inherit; /* a directory made for it to inherit from, owned; -1: none */
+	bool is_published; /* and gone from here */
 	char name[24];
 };
 
