@@ -4,6 +4,13 @@
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
+need flock
+
+# unmounted: unmounts, and waits until the daemon has let go of the work directory too.
+unmounted() {
+	umount m
+	flock work true
+}
 
 cd "$TMP"
 mkdir lower upper work m
@@ -15,11 +22,11 @@ umount m
 mount_cairnfs -o "$top" m
 [ ! -e work/volatile ] || fail "the mark is there after unmounting"
 [ "$(cat m/file)" = kept ] || fail "the file"
-umount m
+unmounted
 
 cat /proc/sys/kernel/random/boot_id >work/volatile # as a daemon that was killed leaves it
 mount_cairnfs -o "$top,volatile" m
-umount m
+unmounted
 echo 00000000-0000-0000-0000-000000000000 >work/volatile # as a machine that went down leaves it
 mount_refused "workdir work belongs to a volatile mount" -o "$top" m
 [ -e work/volatile ] || fail "the mark was removed"
