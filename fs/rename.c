@@ -92,9 +92,9 @@ static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
 		return r < 0 ? r : names_moved(fs, node);
 	}
 	r = lower_type_at(to, &type);
-	return r == LOWER_FOUND && S_ISDIR(type) ? opaque_set(&fs->caps.style, ref->fd)
-	       : r < 0				 ? r
-						 : 0;
+	if (r < 0 || !S_ISDIR(type))
+		return r < 0 ? r : 0;
+	return opaque_set(&fs->caps.style, ref->fd);
 }
 
 /* Puts an empty directory in the place of one that shows none but holds whiteouts. */
