@@ -106,7 +106,7 @@ static const char *first_name(const struct stat *st, const char *path)
 	struct group *g = check(malloc(sizeof(*g)));
 	struct group **found;
 
-	*g = (struct group){.dev = st->st_dev, .ino = st->st_ino, .first = path};
+	*g = (struct group){ .dev = st->st_dev, .ino = st->st_ino, .first = path };
 	found = check(tsearch(g, &groups, compare_groups));
 	if (*found != g)
 		free(g);
@@ -166,8 +166,8 @@ static int show_target(FILE *out, const char *path)
 
 static bool is_mark(const char *name)
 {
-	static const char *const marks[] = {"trusted.overlay.", "user.overlay.",
-					    "user.fuseoverlayfs.", "user.containers."};
+	static const char *const marks[] = { "trusted.overlay.", "user.overlay.",
+					     "user.fuseoverlayfs.", "user.containers." };
 
 	for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
 		if (!strncmp(name, marks[i], strlen(marks[i])))

@@ -78,11 +78,11 @@ static int parse_disabled(struct options *options, const char *list)
 }
 
 static const struct option long_options[] = {
-	{ "cairnfs", 1, NULL, 'c' }, { "options", 1, NULL, 'o' }, { "dir", 1, NULL, 'd' },
-	{ "seeds", 1, NULL, 's' },   { "seed", 1, NULL, 's' },	  { "ops", 1, NULL, 'n' },
-	{ "threads", 1, NULL, 't' }, { "profile", 1, NULL, 'p' }, { "disable", 1, NULL, 'x' },
-	{ "seconds", 1, NULL, 'T' }, { "replay", 1, NULL, 'r' },  { "print", 0, NULL, 'P' },
-	{ "shrink", 0, NULL, 'S' },  { "save", 1, NULL, 'w' },	  { "keep", 0, NULL, 'k' },
+	{ "cairnfs", 1, NULL, 'c' }, { "options", 1, NULL, 'o' },  { "dir", 1, NULL, 'd' },
+	{ "seeds", 1, NULL, 's' },   { "seed", 1, NULL, 's' },	   { "ops", 1, NULL, 'n' },
+	{ "threads", 1, NULL, 't' }, { "profile", 1, NULL, 'p' },  { "disable", 1, NULL, 'x' },
+	{ "seconds", 1, NULL, 'T' }, { "replay", 1, NULL, 'r' },   { "print", 0, NULL, 'P' },
+	{ "shrink", 0, NULL, 'S' },  { "save", 1, NULL, 'w' },	   { "keep", 0, NULL, 'k' },
 	{ "verbose", 0, NULL, 'v' }, { "accepted", 0, NULL, 'A' }, { "help", 0, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
@@ -161,9 +161,13 @@ static int parse_options(struct options *options, struct totals *totals, int arg
 	const char *tmp = getenv("TMPDIR");
 	int c;
 
-	*options = (struct options){ .cairnfs = getenv("CAIRNFS"), .dir = tmp ? tmp : "/tmp",
-				     .profile = "mixed", .first_seed = 1, .last_seed = 10,
-				     .n_ops = 2000, .n_threads = 1 };
+	*options = (struct options){ .cairnfs = getenv("CAIRNFS"),
+				     .dir = tmp ? tmp : "/tmp",
+				     .profile = "mixed",
+				     .first_seed = 1,
+				     .last_seed = 10,
+				     .n_ops = 2000,
+				     .n_threads = 1 };
 	if (!options->cairnfs)
 		options->cairnfs = "cairnfs";
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) >= 0)
@@ -200,8 +204,7 @@ static void report(const struct program *program, const struct outcome *outcome)
 
 static void save(const struct program *program, const struct options *options)
 {
-	cleanup_free char *path =
-		xformat("%s/%ju.prog", options->save, (uintmax_t)program->seed);
+	cleanup_free char *path = xformat("%s/%ju.prog", options->save, (uintmax_t)program->seed);
 	FILE *f = fopen(path, "we");
 
 	if (!f) {
@@ -259,8 +262,8 @@ static int run_seeds(const struct options *options, struct totals *totals)
 	uint64_t seed;
 	int r = 0;
 
-	for (seed = options->first_seed; r >= 0 && !stop_asked && seed <= options->last_seed &&
-					 time(NULL) < end; seed++) {
+	for (seed = options->first_seed;
+	     r >= 0 && !stop_asked && seed <= options->last_seed && time(NULL) < end; seed++) {
 		struct program program;
 
 		r = program_generate(&program, seed, options);

@@ -78,13 +78,13 @@ enum entry_type {
 
 enum mark {
 	MARK_NONE,
-	WHITEOUT_CHAR,	 /* character device 0:0 */
-	WHITEOUT_WH,	 /* .wh.NAME */
-	WHITEOUT_ATTR,	 /* empty file with trusted.overlay.whiteout, parent marked x */
-	OPAQUE_TRUSTED,	 /* trusted.overlay.opaque */
-	OPAQUE_USER,	 /* user.overlay.opaque */
-	OPAQUE_FUSE,	 /* user.fuseoverlayfs.opaque */
-	OPAQUE_WH,	 /* .wh..wh..opq */
+	WHITEOUT_CHAR, /* character device 0:0 */
+	WHITEOUT_WH, /* .wh.NAME */
+	WHITEOUT_ATTR, /* empty file with trusted.overlay.whiteout, parent marked x */
+	OPAQUE_TRUSTED, /* trusted.overlay.opaque */
+	OPAQUE_USER, /* user.overlay.opaque */
+	OPAQUE_FUSE, /* user.fuseoverlayfs.opaque */
+	OPAQUE_WH, /* .wh..wh..opq */
 };
 
 /* One object of one branch. Entries of a branch with the same group are one inode. */
@@ -145,7 +145,7 @@ struct op {
 	enum op_kind kind;
 	int64_t thread, cred, check;
 	int64_t slot, slot2; /* descriptors, 1 to MAX_SLOTS - 1 */
-	int64_t at, at2;     /* the slot of the directory that path, path2 begin at; 0: the root */
+	int64_t at, at2; /* the slot of the directory that path, path2 begin at; 0: the root */
 	int64_t flags, mode, off, off2, len, seed, uid, gid, sec, nsec, rdev;
 	char *path, *path2;
 };
@@ -189,11 +189,11 @@ int program_generate(struct program *program, uint64_t seed, const struct option
 
 /* What one thread of one side has between operations. */
 struct performer {
-	int root;	/* the side's root, as is the current directory */
+	int root; /* the side's root, as is the current directory */
 	int slots[MAX_SLOTS];
 	int64_t cred;
-	time_t start;	/* times from then on print as "now" */
-	ino_t shared;	/* the directory that several threads share, or 0 */
+	time_t start; /* times from then on print as "now" */
+	ino_t shared; /* the directory that several threads share, or 0 */
 	bool is_root;
 };
 
@@ -290,8 +290,7 @@ struct outcome {
 };
 
 /* 0, or -errno when it could not be run at all. */
-int program_run(const struct program *program, const struct options *options,
-		struct outcome *ret);
+int program_run(const struct program *program, const struct options *options, struct outcome *ret);
 void outcome_done(struct outcome *outcome);
 
 /* Takes out of `program` what is not needed for the difference `outcome`, which it updates. */

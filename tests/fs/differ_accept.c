@@ -46,8 +46,9 @@ static bool makes_whiteout(const struct op *op)
 
 static bool changes_mark_xattr(const struct op *op)
 {
-	return (op->kind == OP_SETXATTR || op->kind == OP_FSETXATTR ||
-		op->kind == OP_REMOVEXATTR || op->kind == OP_FREMOVEXATTR) && op->path2 &&
+	return (op->kind == OP_SETXATTR || op->kind == OP_FSETXATTR || op->kind == OP_REMOVEXATTR ||
+		op->kind == OP_FREMOVEXATTR) &&
+	       op->path2 &&
 	       (!strncmp(op->path2, "trusted.overlay.", 16) ||
 		!strncmp(op->path2, "user.overlay.", 13) ||
 		!strncmp(op->path2, "user.fuseoverlayfs.", 19));
@@ -84,8 +85,7 @@ static const struct {
 	  "kernel overlayfs shows trusted.cairn.*; not compared with it" },
 	{ "security.*", NULL, NULL,
 	  "not tried in a user namespace: the mount is its own there, the plain side is not" },
-	{ "directory size", NULL, NULL,
-	  "not compared: a merged directory has no size of its own" },
+	{ "directory size", NULL, NULL, "not compared: a merged directory has no size of its own" },
 };
 
 const char *accept_must_fail(const struct op *op)

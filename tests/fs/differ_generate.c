@@ -20,9 +20,13 @@
 
 static enum entry_type type_of_mode(mode_t mode)
 {
-	return S_ISDIR(mode) ? ENTRY_DIR : S_ISLNK(mode) ? ENTRY_SYMLINK :
-	       S_ISFIFO(mode) ? ENTRY_FIFO : S_ISSOCK(mode) ? ENTRY_SOCKET :
-	       S_ISCHR(mode) ? ENTRY_CHAR : S_ISBLK(mode) ? ENTRY_BLOCK : ENTRY_FILE;
+	return S_ISDIR(mode)	? ENTRY_DIR
+	       : S_ISLNK(mode)	? ENTRY_SYMLINK
+	       : S_ISFIFO(mode) ? ENTRY_FIFO
+	       : S_ISSOCK(mode) ? ENTRY_SOCKET
+	       : S_ISCHR(mode)	? ENTRY_CHAR
+	       : S_ISBLK(mode)	? ENTRY_BLOCK
+				: ENTRY_FILE;
 }
 
 /* Sorted: the order of a listing is the filesystem's, and must not decide what comes next. */
@@ -34,8 +38,8 @@ static void know_tree(struct generator *g, int dirfd, const char *path)
 
 	for (i = 0; i < n; i++) {
 		cleanup_free struct dirent *d = list[i];
-		cleanup_free char *child = !strcmp(path, ".") ? xstrdup(d->d_name) :
-					   xformat("%s/%s", path, d->d_name);
+		cleanup_free char *child = !strcmp(path, ".") ? xstrdup(d->d_name)
+							      : xformat("%s/%s", path, d->d_name);
 		cleanup_fd int fd = -1;
 
 		if (!strcmp(d->d_name, ".") || !strcmp(d->d_name, "..") ||
@@ -159,7 +163,7 @@ int program_generate(struct program *program, uint64_t seed, const struct option
 
 	*program = (struct program){ 0 };
 	raw.kernel = options->is_root && (!strcmp(options->profile, "kernel") ||
-		     (!strcmp(options->profile, "mixed") && seed % 2));
+					  (!strcmp(options->profile, "mixed") && seed % 2));
 	rng_next(&g.rng);
 	generate_stack(&g);
 	if (!mkdtemp(dir))

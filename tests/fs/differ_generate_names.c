@@ -32,9 +32,8 @@ bool known_is(const struct known *known, const char *path, int type)
 {
 	ssize_t i = known_find(known, path);
 
-	return i >= 0 && (type == ANY_TYPE ||
-			  (type == ANY_FILE ? known->types[i] != ENTRY_DIR :
-					      (int)known->types[i] == type));
+	return i >= 0 && (type == ANY_TYPE || (type == ANY_FILE ? known->types[i] != ENTRY_DIR
+								: (int)known->types[i] == type));
 }
 
 static void known_add(struct known *known, const char *path, enum entry_type type)
@@ -121,8 +120,9 @@ void know_nothing(struct generator *g)
 char *make_name(struct generator *g)
 {
 	static const char *const letters[] = { "a", "b", "c", "d", "e", "f" };
-	static const char *const odd[] = { "\xff\xfe", "two words", "caf\xc3\xa9", "new\nline", "%41",
-					   "..x", "-", "wh.a", ".whx" };
+	static const char *const odd[] = { "\xff\xfe",	"two words", "caf\xc3\xa9",
+					   "new\nline", "%41",	     "..x",
+					   "-",		"wh.a",	     ".whx" };
 	char *name;
 
 	if (percent(g, 90))
@@ -211,8 +211,8 @@ char *any_path(struct generator *g)
 
 int64_t any_mode(struct generator *g)
 {
-	static const int64_t modes[] = { 0644, 0600, 0755, 0777, 0666, 04755, 02755, 01777,
-					 0,    0444, 06711, 02775, 02777, 02644, 0711, 0755 };
+	static const int64_t modes[] = { 0644, 0600, 0755,  0777,  0666,  04755, 02755, 01777,
+					 0,    0444, 06711, 02775, 02777, 02644, 0711,	0755 };
 
 	return PICK(g, modes);
 }
@@ -233,15 +233,17 @@ int64_t any_gid(struct generator *g)
 
 int64_t any_sec(struct generator *g)
 {
-	static const int64_t times[] = { 0, 1, -1000, 86400, 1000000000, 1234567890, 1600000000,
-					 2147483647, 2147483653, 4000000000 };
+	static const int64_t times[] = {
+		0,	    1,		-1000,	    86400,	1000000000,
+		1234567890, 1600000000, 2147483647, 2147483653, 4000000000
+	};
 
 	return PICK(g, times);
 }
 
 int64_t any_size(struct generator *g)
 {
-	static const int64_t sizes[] = { 0,	1,     100,    4095,   4096,  4097,
+	static const int64_t sizes[] = { 0,	1,     100,   4095,   4096,   4097,
 					 10000, 65536, 70000, 131072, 200000, 20 };
 
 	return percent(g, 60) ? PICK(g, sizes) : below(g, 150000);
@@ -250,8 +252,9 @@ int64_t any_size(struct generator *g)
 /* Relative to where the link is; the worker's root is the tree, so nothing leads out. */
 char *any_target(struct generator *g)
 {
-	static const char *const targets[] = { "a", "b", "c/a", "../a", "../b", "/a", "/b/c", ".",
-					       "..", "/", "nowhere/x", "d", "../../c" };
+	static const char *const targets[] = { "a",	    "b",    "c/a",    "../a", "../b",
+					       "/a",	    "/b/c", ".",      "..",   "/",
+					       "nowhere/x", "d",    "../../c" };
 
 	if (g->program->n_threads > 1)
 		return xstrdup(percent(g, 50) ? "a" : "b");

@@ -74,18 +74,22 @@ static void generate_open(struct generator *g, struct op *op)
 		op->flags = O_TMPFILE | O_RDWR;
 	} else {
 		op->flags = open_flags(g);
-		op->path = op->flags & O_CREAT && percent(g, 40) ? new_path(g) :
-			   path_of(g, percent(g, 85) ? ENTRY_FILE : ANY_TYPE);
+		op->path = op->flags & O_CREAT && percent(g, 40)
+				   ? new_path(g)
+				   : path_of(g, percent(g, 85) ? ENTRY_FILE : ANY_TYPE);
 	}
 }
 
 static void generate_fd_data(struct generator *g, struct op *op)
 {
-	static const int64_t allocations[] = {
-		0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-		FALLOC_FL_ZERO_RANGE, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
-		FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE, FALLOC_FL_PUNCH_HOLE
-	};
+	static const int64_t allocations[] = { 0,
+					       FALLOC_FL_KEEP_SIZE,
+					       FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					       FALLOC_FL_ZERO_RANGE,
+					       FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
+					       FALLOC_FL_COLLAPSE_RANGE,
+					       FALLOC_FL_INSERT_RANGE,
+					       FALLOC_FL_PUNCH_HOLE };
 
 	op->slot = file_slot(g);
 	op->off = percent(g, 50) ? any_size(g) : 0;
@@ -124,15 +128,20 @@ static void generate_attributes(struct generator *g, struct op *op)
 
 static void generate_xattr(struct generator *g, struct op *op)
 {
-	static const char *const names[] = {
-		"user.three", "security.capability",
-		"security.test", "trusted.overlay.opaque", "user.overlay.origin",
-		"user.fuseoverlayfs.opaque", "nonsense", "system.other", "user."
-	};
+	static const char *const names[] = { "user.three",
+					     "security.capability",
+					     "security.test",
+					     "trusted.overlay.opaque",
+					     "user.overlay.origin",
+					     "user.fuseoverlayfs.opaque",
+					     "nonsense",
+					     "system.other",
+					     "user." };
 	static const int64_t sizes[] = { 0, 1, 20, 200, 200, 65537 };
 
 	static const char *const usual[] = { "user.one", "user.two", "trusted.three",
-					     "system.posix_acl_access", "system.posix_acl_default" };
+					     "system.posix_acl_access",
+					     "system.posix_acl_default" };
 
 	op->path2 = xstrdup(percent(g, 70) ? PICK(g, usual) : PICK(g, names));
 	/* Documented in differ_accept.c. */
@@ -160,8 +169,8 @@ static void generate_rename(struct generator *g, struct op *op)
 	if (percent(g, op->flags & RENAME_EXCHANGE ? 10 : 60))
 		op->path2 = new_path(g);
 	else
-		op->path2 = path_of(g, known_is(known_here(g), op->path, ENTRY_DIR) ? ENTRY_DIR :
-									      ANY_FILE);
+		op->path2 = path_of(g, known_is(known_here(g), op->path, ENTRY_DIR) ? ENTRY_DIR
+										    : ANY_FILE);
 }
 
 static void generate_mknod(struct generator *g, struct op *op)
@@ -230,11 +239,15 @@ static void generate_names(struct generator *g, struct op *op)
 static void generate_looks(struct generator *g, struct op *op)
 {
 	static const int types[N_OP_KINDS] = {
-		[OP_TRUNCATE] = 1, [OP_READFILE] = 1, [OP_WRITEFILE] = 1, [OP_READLINK] = 2,
+		[OP_TRUNCATE] = 1,
+		[OP_READFILE] = 1,
+		[OP_WRITEFILE] = 1,
+		[OP_READLINK] = 2,
 	};
 
-	op->path = path_of(g, types[op->kind] == 1 ? ENTRY_FILE :
-			      types[op->kind] == 2 ? ENTRY_SYMLINK : ANY_TYPE);
+	op->path = path_of(g, types[op->kind] == 1   ? ENTRY_FILE
+			      : types[op->kind] == 2 ? ENTRY_SYMLINK
+						     : ANY_TYPE);
 	switch (op->kind) {
 	case OP_STAT:
 	case OP_STATX:
@@ -329,9 +342,10 @@ static void generate_args(struct generator *g, struct op *op)
 /* Some begin at a directory that was opened earlier and may be elsewhere or gone by now. */
 static void begin_at_slot(struct generator *g, struct op *op)
 {
-	static const enum op_kind kinds[] = { OP_OPEN,	 OP_MKDIR,   OP_RMDIR, OP_UNLINK, OP_RENAME,
-					      OP_MKNOD,	 OP_SYMLINK, OP_STAT,  OP_CHMOD,  OP_CHOWN,
-					      OP_READDIR, OP_LINK,   OP_READFILE, OP_WRITEFILE };
+	static const enum op_kind kinds[] = { OP_OPEN,	   OP_MKDIR,	OP_RMDIR,   OP_UNLINK,
+					      OP_RENAME,   OP_MKNOD,	OP_SYMLINK, OP_STAT,
+					      OP_CHMOD,	   OP_CHOWN,	OP_READDIR, OP_LINK,
+					      OP_READFILE, OP_WRITEFILE };
 	size_t i;
 
 	if (!op->path || g->program->n_threads > 1 || !percent(g, 5))
@@ -350,18 +364,18 @@ static const struct {
 	enum op_kind kind;
 	unsigned int weight;
 } weights[] = {
-	{ OP_OPEN, 90 },	{ OP_CLOSE, 20 },	{ OP_READ, 25 },     { OP_WRITE, 30 },
-	{ OP_PREAD, 30 },	{ OP_PWRITE, 40 },	{ OP_LSEEK, 8 },     { OP_HOLES, 8 },
-	{ OP_TRUNCATE, 12 },	{ OP_FTRUNCATE, 12 },	{ OP_FALLOCATE, 12 }, { OP_COPY, 10 },
-	{ OP_MMAP_READ, 12 },	{ OP_MMAP_WRITE, 12 },	{ OP_FSYNC, 2 },     { OP_FDATASYNC, 2 },
-	{ OP_SYNCFS, 1 },	{ OP_FSTAT, 20 },	{ OP_FCHMOD, 8 },    { OP_FCHOWN, 8 },
-	{ OP_FUTIMENS, 10 },	{ OP_FSETXATTR, 6 },	{ OP_FGETXATTR, 5 }, { OP_FLISTXATTR, 4 },
-	{ OP_FREMOVEXATTR, 4 }, { OP_LINKFD, 8 },	{ OP_READFILE, 40 }, { OP_WRITEFILE, 30 },
-	{ OP_MKDIR, 40 },	{ OP_RMDIR, 30 },	{ OP_UNLINK, 60 },   { OP_RENAME, 80 },
-	{ OP_LINK, 30 },	{ OP_SYMLINK, 12 },	{ OP_READLINK, 10 }, { OP_MKNOD, 15 },
-	{ OP_CHMOD, 20 },	{ OP_CHOWN, 20 },	{ OP_UTIMENS, 25 },  { OP_SETXATTR, 20 },
-	{ OP_GETXATTR, 12 },	{ OP_LISTXATTR, 8 },	{ OP_REMOVEXATTR, 8 }, { OP_STAT, 40 },
-	{ OP_STATX, 10 },	{ OP_ACCESS, 15 },	{ OP_READDIR, 30 },  { OP_READDIRFD, 8 },
+	{ OP_OPEN, 90 },	{ OP_CLOSE, 20 },      { OP_READ, 25 },	      { OP_WRITE, 30 },
+	{ OP_PREAD, 30 },	{ OP_PWRITE, 40 },     { OP_LSEEK, 8 },	      { OP_HOLES, 8 },
+	{ OP_TRUNCATE, 12 },	{ OP_FTRUNCATE, 12 },  { OP_FALLOCATE, 12 },  { OP_COPY, 10 },
+	{ OP_MMAP_READ, 12 },	{ OP_MMAP_WRITE, 12 }, { OP_FSYNC, 2 },	      { OP_FDATASYNC, 2 },
+	{ OP_SYNCFS, 1 },	{ OP_FSTAT, 20 },      { OP_FCHMOD, 8 },      { OP_FCHOWN, 8 },
+	{ OP_FUTIMENS, 10 },	{ OP_FSETXATTR, 6 },   { OP_FGETXATTR, 5 },   { OP_FLISTXATTR, 4 },
+	{ OP_FREMOVEXATTR, 4 }, { OP_LINKFD, 8 },      { OP_READFILE, 40 },   { OP_WRITEFILE, 30 },
+	{ OP_MKDIR, 40 },	{ OP_RMDIR, 30 },      { OP_UNLINK, 60 },     { OP_RENAME, 80 },
+	{ OP_LINK, 30 },	{ OP_SYMLINK, 12 },    { OP_READLINK, 10 },   { OP_MKNOD, 15 },
+	{ OP_CHMOD, 20 },	{ OP_CHOWN, 20 },      { OP_UTIMENS, 25 },    { OP_SETXATTR, 20 },
+	{ OP_GETXATTR, 12 },	{ OP_LISTXATTR, 8 },   { OP_REMOVEXATTR, 8 }, { OP_STAT, 40 },
+	{ OP_STATX, 10 },	{ OP_ACCESS, 15 },     { OP_READDIR, 30 },    { OP_READDIRFD, 8 },
 	{ OP_STATFS, 1 },	{ OP_UMASK, 4 },
 };
 

@@ -93,7 +93,8 @@ static enum entry_type any_type(struct generator *g)
 	};
 	enum entry_type type = PICK(g, types);
 
-	return (type == ENTRY_CHAR || type == ENTRY_BLOCK) && !g->options->is_root ? ENTRY_FIFO : type;
+	return (type == ENTRY_CHAR || type == ENTRY_BLOCK) && !g->options->is_root ? ENTRY_FIFO
+										   : type;
 }
 
 int64_t any_device(struct generator *g, bool is_char)
@@ -214,8 +215,8 @@ static void generate_tops(struct generator *g, int64_t branch)
 	for (t = 0; g->program->n_threads > 1 && t <= g->program->n_threads; t++) {
 		struct entry top = { .branch = branch, .type = ENTRY_DIR, .mode = 0777 };
 
-		top.path = t < g->program->n_threads ? xformat("t%jd", (intmax_t)t) :
-						       xstrdup("shared");
+		top.path = t < g->program->n_threads ? xformat("t%jd", (intmax_t)t)
+						     : xstrdup("shared");
 		stack_add(&g->program->stack, top);
 	}
 	know_stack(g);

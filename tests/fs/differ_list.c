@@ -74,7 +74,8 @@ static void check_entries(const struct listing *l, int fd, struct text *text)
 	size_t i;
 
 	for (i = 0; i < l->count; i++) {
-		if (!strcmp(l->names[i], "..") || fstatat(fd, l->names[i], &st, AT_SYMLINK_NOFOLLOW))
+		if (!strcmp(l->names[i], "..") ||
+		    fstatat(fd, l->names[i], &st, AT_SYMLINK_NOFOLLOW))
 			continue;
 		if (l->types[i] != IFTODT(st.st_mode) && l->types[i] != DT_UNKNOWN)
 			text_add(text, " WRONG_TYPE:%s", l->names[i]);

@@ -138,24 +138,30 @@ struct flag_name {
 	const char *name;
 };
 
-#define FLAG(f) { f, #f }
+#define FLAG(f)                                                                                    \
+	{                                                                                          \
+		f, #f                                                                              \
+	}
 
 static const struct flag_name open_flags[] = {
-	FLAG(O_WRONLY), FLAG(O_RDWR),	FLAG(O_CREAT),	    FLAG(O_EXCL),   FLAG(O_TRUNC),
+	FLAG(O_WRONLY), FLAG(O_RDWR),	 FLAG(O_CREAT),	    FLAG(O_EXCL),     FLAG(O_TRUNC),
 	FLAG(O_APPEND), FLAG(O_TMPFILE), FLAG(O_DIRECTORY), FLAG(O_NOFOLLOW), FLAG(O_PATH),
-	FLAG(O_SYNC),	FLAG(O_DIRECT), FLAG(O_NOATIME),    { 0, NULL },
+	FLAG(O_SYNC),	FLAG(O_DIRECT),	 FLAG(O_NOATIME),   { 0, NULL },
 };
 static const struct flag_name fallocate_flags[] = {
-	FLAG(FALLOC_FL_KEEP_SIZE),	FLAG(FALLOC_FL_PUNCH_HOLE),  FLAG(FALLOC_FL_ZERO_RANGE),
+	FLAG(FALLOC_FL_KEEP_SIZE),	FLAG(FALLOC_FL_PUNCH_HOLE),   FLAG(FALLOC_FL_ZERO_RANGE),
 	FLAG(FALLOC_FL_COLLAPSE_RANGE), FLAG(FALLOC_FL_INSERT_RANGE), { 0, NULL },
 };
 static const struct flag_name mmap_flags[] = { FLAG(MAP_SHARED), FLAG(MAP_PRIVATE), { 0, NULL } };
-static const struct flag_name xattr_flags[] = { FLAG(XATTR_CREATE), FLAG(XATTR_REPLACE),
+static const struct flag_name xattr_flags[] = { FLAG(XATTR_CREATE),
+						FLAG(XATTR_REPLACE),
 						{ 0, NULL } };
-static const struct flag_name rename_flags[] = { FLAG(RENAME_NOREPLACE), FLAG(RENAME_EXCHANGE),
-						 FLAG(RENAME_WHITEOUT), { 0, NULL } };
-static const struct flag_name at_flags[] = { FLAG(AT_SYMLINK_NOFOLLOW), FLAG(AT_SYMLINK_FOLLOW),
-					     FLAG(AT_EACCESS), { 0, NULL } };
+static const struct flag_name rename_flags[] = {
+	FLAG(RENAME_NOREPLACE), FLAG(RENAME_EXCHANGE), FLAG(RENAME_WHITEOUT), { 0, NULL }
+};
+static const struct flag_name at_flags[] = {
+	FLAG(AT_SYMLINK_NOFOLLOW), FLAG(AT_SYMLINK_FOLLOW), FLAG(AT_EACCESS), { 0, NULL }
+};
 
 static const struct {
 	const char *name;
@@ -174,32 +180,52 @@ struct field {
 	size_t offset;
 };
 
-#define FIELD(structure, member, format) { #member, format, offsetof(struct structure, member) }
+#define FIELD(structure, member, format)                                                           \
+	{                                                                                          \
+#member, format, offsetof(struct structure, member)                                \
+	}
 
 static const struct field op_fields[] = {
-	FIELD(op, thread, DECIMAL), FIELD(op, cred, DECIMAL), FIELD(op, slot, DECIMAL),
-	FIELD(op, slot2, DECIMAL),  FIELD(op, at, DECIMAL),   FIELD(op, path, STRING),
-	FIELD(op, at2, DECIMAL),    FIELD(op, path2, STRING), FIELD(op, flags, FLAGS),
-	FIELD(op, mode, OCTAL),	    FIELD(op, off, DECIMAL),  FIELD(op, off2, DECIMAL),
-	FIELD(op, len, DECIMAL),    FIELD(op, seed, DECIMAL), FIELD(op, uid, DECIMAL),
-	FIELD(op, gid, DECIMAL),    FIELD(op, sec, DECIMAL),  FIELD(op, nsec, DECIMAL),
+	FIELD(op, thread, DECIMAL), FIELD(op, cred, DECIMAL),  FIELD(op, slot, DECIMAL),
+	FIELD(op, slot2, DECIMAL),  FIELD(op, at, DECIMAL),    FIELD(op, path, STRING),
+	FIELD(op, at2, DECIMAL),    FIELD(op, path2, STRING),  FIELD(op, flags, FLAGS),
+	FIELD(op, mode, OCTAL),	    FIELD(op, off, DECIMAL),   FIELD(op, off2, DECIMAL),
+	FIELD(op, len, DECIMAL),    FIELD(op, seed, DECIMAL),  FIELD(op, uid, DECIMAL),
+	FIELD(op, gid, DECIMAL),    FIELD(op, sec, DECIMAL),   FIELD(op, nsec, DECIMAL),
 	FIELD(op, rdev, DECIMAL),   FIELD(op, check, DECIMAL), { NULL, 0, 0 },
 };
 
 static const struct field entry_fields[] = {
-	FIELD(entry, branch, DECIMAL), FIELD(entry, path, STRING),  FIELD(entry, type, TYPE),
-	FIELD(entry, mark, MARK),      FIELD(entry, target, STRING), FIELD(entry, mode, OCTAL),
-	FIELD(entry, uid, DECIMAL),    FIELD(entry, gid, DECIMAL),  FIELD(entry, sec, DECIMAL),
-	FIELD(entry, nsec, DECIMAL),   FIELD(entry, size, DECIMAL), FIELD(entry, sparse, DECIMAL),
-	FIELD(entry, seed, DECIMAL),   FIELD(entry, rdev, DECIMAL), FIELD(entry, xattrs, DECIMAL),
-	FIELD(entry, group, DECIMAL),  { NULL, 0, 0 },
+	FIELD(entry, branch, DECIMAL),
+	FIELD(entry, path, STRING),
+	FIELD(entry, type, TYPE),
+	FIELD(entry, mark, MARK),
+	FIELD(entry, target, STRING),
+	FIELD(entry, mode, OCTAL),
+	FIELD(entry, uid, DECIMAL),
+	FIELD(entry, gid, DECIMAL),
+	FIELD(entry, sec, DECIMAL),
+	FIELD(entry, nsec, DECIMAL),
+	FIELD(entry, size, DECIMAL),
+	FIELD(entry, sparse, DECIMAL),
+	FIELD(entry, seed, DECIMAL),
+	FIELD(entry, rdev, DECIMAL),
+	FIELD(entry, xattrs, DECIMAL),
+	FIELD(entry, group, DECIMAL),
+	{ NULL, 0, 0 },
 };
 
-static const char *const type_names[] = { "dir",  "file", "symlink", "fifo", "socket",
+static const char *const type_names[] = { "dir",  "file",  "symlink",  "fifo", "socket",
 					  "char", "block", "whiteout", NULL };
-static const char *const mark_names[] = { "none",	"char",	       "wh",	    "attr",
-					  "trusted.overlay.opaque", "user.overlay.opaque",
-					  "user.fuseoverlayfs.opaque", ".wh..wh..opq", NULL };
+static const char *const mark_names[] = { "none",
+					  "char",
+					  "wh",
+					  "attr",
+					  "trusted.overlay.opaque",
+					  "user.overlay.opaque",
+					  "user.fuseoverlayfs.opaque",
+					  ".wh..wh..opq",
+					  NULL };
 
 int op_kind_of(const char *name)
 {

@@ -34,8 +34,8 @@ static const struct {
 	int n_groups;
 	gid_t groups[2];
 } callers[] = {
-	{ 0, 0, 0, { 0 } },	     { 1000, 1000, 0, { 0 } }, { 1001, 1001, 2, { 1000, 2000 } },
-	{ 0, 2000, 1, { 1000 } },    { 1000, 2000, 0, { 0 } },
+	{ 0, 0, 0, { 0 } },	  { 1000, 1000, 0, { 0 } }, { 1001, 1001, 2, { 1000, 2000 } },
+	{ 0, 2000, 1, { 1000 } }, { 1000, 2000, 0, { 0 } },
 };
 
 /* The system calls themselves: libc's functions change all threads. */
@@ -223,7 +223,8 @@ static void op_write(struct performer *p, const struct op *op, struct text *text
 	if (!has_data(fd))
 		return;
 	data_fill(buf, len, op->seed, 0);
-	if (answer_say(text, op->kind == OP_WRITE ? write(fd, buf, len) : pwrite(fd, buf, len, op->off)) &&
+	if (answer_say(text, op->kind == OP_WRITE ? write(fd, buf, len)
+						  : pwrite(fd, buf, len, op->off)) &&
 	    fstat(fd, &st) == 0)
 		say_stat(p, text, &st);
 }
@@ -247,7 +248,8 @@ static bool is_zero(int fd, off_t from, off_t to)
 	ssize_t n, i;
 
 	for (; from < to; from += n) {
-		n = pread(fd, buf, to - from < (off_t)sizeof(buf) ? to - from : (off_t)sizeof(buf), from);
+		n = pread(fd, buf, to - from < (off_t)sizeof(buf) ? to - from : (off_t)sizeof(buf),
+			  from);
 		if (n <= 0)
 			return false;
 		for (i = 0; i < n; i++)
@@ -311,7 +313,8 @@ static void op_copy(struct performer *p, const struct op *op, struct text *text)
 	ssize_t n = 1, done = 0, left = io_len(op);
 
 	while (left > 0 && n > 0) {
-		n = copy_file_range(slot_fd(p, op->slot), &in, slot_fd(p, op->slot2), &out, left, 0);
+		n = copy_file_range(slot_fd(p, op->slot), &in, slot_fd(p, op->slot2), &out, left,
+				    0);
 		if (n > 0)
 			done += n, left -= n;
 	}
@@ -371,7 +374,8 @@ static void op_fstat(struct performer *p, const struct op *op, struct text *text
 
 static void op_linkfd(struct performer *p, const struct op *op, struct text *text)
 {
-	answer_say(text, linkat(slot_fd(p, op->slot), "", at_fd(p, op->at), op->path, AT_EMPTY_PATH));
+	answer_say(text,
+		   linkat(slot_fd(p, op->slot), "", at_fd(p, op->at), op->path, AT_EMPTY_PATH));
 }
 
 static void times_of(const struct op *op, struct timespec times[2])
@@ -398,8 +402,7 @@ static void op_futimens(struct performer *p, const struct op *op, struct text *t
 
 static void op_readfile(struct performer *p, const struct op *op, struct text *text)
 {
-	cleanup_fd int fd =
-		openat(at_fd(p, op->at), op->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	cleanup_fd int fd = openat(at_fd(p, op->at), op->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	cleanup_free char *buf = malloc(MAX_IO);
 	ssize_t n = fd < 0 ? -1 : pread(fd, buf, MAX_IO, 0);
 
@@ -528,20 +531,20 @@ static void op_setxattr(struct performer *p, const struct op *op, struct text *t
 	cleanup_free char *value = NULL;
 	size_t len = xattr_value(p, op, &value);
 
-	answer_say(text, op->kind == OP_FSETXATTR ?
-			  fsetxattr(slot_fd(p, op->slot), op->path2, value, len, op->flags) :
-		  op->check & 2 ? setxattr(op->path, op->path2, value, len, op->flags) :
-				  lsetxattr(op->path, op->path2, value, len, op->flags));
+	answer_say(text, op->kind == OP_FSETXATTR
+				 ? fsetxattr(slot_fd(p, op->slot), op->path2, value, len, op->flags)
+			 : op->check & 2 ? setxattr(op->path, op->path2, value, len, op->flags)
+					 : lsetxattr(op->path, op->path2, value, len, op->flags));
 }
 
 static void op_getxattr(struct performer *p, const struct op *op, struct text *text)
 {
 	char value[65536];
 	size_t len = op->len ? io_len(op) % sizeof(value) : sizeof(value);
-	ssize_t n = op->kind == OP_FGETXATTR ?
-			    fgetxattr(slot_fd(p, op->slot), op->path2, value, len) :
-		    op->check & 2 ? getxattr(op->path, op->path2, value, len) :
-				    lgetxattr(op->path, op->path2, value, len);
+	ssize_t n = op->kind == OP_FGETXATTR
+			    ? fgetxattr(slot_fd(p, op->slot), op->path2, value, len)
+		    : op->check & 2 ? getxattr(op->path, op->path2, value, len)
+				    : lgetxattr(op->path, op->path2, value, len);
 
 	if (answer_say(text, n))
 		say_bytes(text, value, n);
@@ -551,8 +554,8 @@ static void op_listxattr(struct performer *p, const struct op *op, struct text *
 {
 	char names[65536];
 	size_t len = op->len ? io_len(op) % sizeof(names) : sizeof(names);
-	ssize_t n = op->kind == OP_FLISTXATTR ? flistxattr(slot_fd(p, op->slot), names, len) :
-					       llistxattr(op->path, names, len);
+	ssize_t n = op->kind == OP_FLISTXATTR ? flistxattr(slot_fd(p, op->slot), names, len)
+					      : llistxattr(op->path, names, len);
 
 	if (answer_say(text, n))
 		say_names(text, names, n);
@@ -560,8 +563,8 @@ static void op_listxattr(struct performer *p, const struct op *op, struct text *
 
 static void op_removexattr(struct performer *p, const struct op *op, struct text *text)
 {
-	answer_say(text, op->kind == OP_FREMOVEXATTR ? fremovexattr(slot_fd(p, op->slot), op->path2) :
-						lremovexattr(op->path, op->path2));
+	answer_say(text, op->kind == OP_FREMOVEXATTR ? fremovexattr(slot_fd(p, op->slot), op->path2)
+						     : lremovexattr(op->path, op->path2));
 }
 
 /* ---- listings ---- */
@@ -600,12 +603,12 @@ static void op_simple(struct performer *p, const struct op *op, struct text *tex
 {
 	int fd = slot_fd(p, op->slot);
 
-	answer_say(text, op->kind == OP_FSYNC	   ? fsync(fd) :
-		  op->kind == OP_FDATASYNC ? fdatasync(fd) :
-		  op->kind == OP_SYNCFS	   ? syncfs(fd) :
-		  op->kind == OP_FCHMOD	   ? fchmod(fd, op->mode) :
-		  op->kind == OP_FCHOWN	   ? fchown(fd, op->uid, op->gid) :
-					     ftruncate(fd, op->len));
+	answer_say(text, op->kind == OP_FSYNC	    ? fsync(fd)
+			 : op->kind == OP_FDATASYNC ? fdatasync(fd)
+			 : op->kind == OP_SYNCFS    ? syncfs(fd)
+			 : op->kind == OP_FCHMOD    ? fchmod(fd, op->mode)
+			 : op->kind == OP_FCHOWN    ? fchown(fd, op->uid, op->gid)
+						    : ftruncate(fd, op->len));
 }
 
 typedef void op_function(struct performer *p, const struct op *op, struct text *text);
@@ -652,8 +655,7 @@ static op_function *const functions[N_OP_KINDS] = {
 };
 
 /* What `path` and the directory it is in look like afterwards. */
-static void look_after(struct performer *p, int at, const char *path,
-		       struct text *text)
+static void look_after(struct performer *p, int at, const char *path, struct text *text)
 {
 	const char *slash = path ? strrchr(path, '/') : NULL;
 	cleanup_free char *parent = slash ? strndup(path, slash - path) : xstrdup(".");
@@ -667,8 +669,7 @@ static void look_after(struct performer *p, int at, const char *path,
 	else
 		text_add(text, "%s", strerrorname_np(errno));
 	text_add(text, " ]");
-	if ((!p->shared || strcmp(parent, ".") != 0) &&
-	    fstatat(at, parent, &st, 0) == 0) {
+	if ((!p->shared || strcmp(parent, ".") != 0) && fstatat(at, parent, &st, 0) == 0) {
 		text_add(text, " in [");
 		say_stat(p, text, &st);
 		text_add(text, " ]");

@@ -125,8 +125,9 @@ static void run_segment(const struct program *program, size_t from, size_t to, i
 	size_t i;
 
 	for (t = 0; t < program->n_threads; t++) {
-		segments[t] = (struct segment){ program, from, to, t, side, &performers[t],
-						answers };
+		segments[t] = (struct segment){
+			program, from, to, t, side, &performers[t], answers
+		};
 		if (pthread_create(&threads[t], NULL, start_thread, &segments[t]))
 			abort();
 	}
@@ -262,8 +263,7 @@ static void differ_at(struct run *run, size_t op, const char *signature, const c
 }
 
 /* What tells one difference from another: the results, or the first word that differs. */
-static void sign_answers(const struct op *op, const char *want, const char *got,
-			 struct text *text)
+static void sign_answers(const struct op *op, const char *want, const char *got, struct text *text)
 {
 	cleanup_text struct text line = { 0 };
 	size_t len = strcspn(want, " [");
@@ -333,8 +333,7 @@ static void lost_worker(struct run *run, size_t i, int side, int error)
 
 	if (stop_asked)
 		return;
-	text_add(&signature, "%s worker %s", side_names[side],
-		 error == EAGAIN ? "hangs" : "died");
+	text_add(&signature, "%s worker %s", side_names[side], error == EAGAIN ? "hangs" : "died");
 	differ_at(run, i, signature.s, "no answer from the %s side: %s", side_names[side],
 		  error == EAGAIN ? "it hangs" : "its worker died");
 }

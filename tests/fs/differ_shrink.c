@@ -214,11 +214,11 @@ static void simplify(struct shrink *shrink)
 	}
 }
 
-void program_shrink(struct program *program, const struct options *options,
-		    struct outcome *outcome)
+void program_shrink(struct program *program, const struct options *options, struct outcome *outcome)
 {
-	struct shrink shrink = { .best = program, .outcome = outcome, .options = options,
-				 .quiet = *options };
+	struct shrink shrink = {
+		.best = program, .outcome = outcome, .options = options, .quiet = *options
+	};
 	int round;
 
 	shrink.quiet.keep = false;

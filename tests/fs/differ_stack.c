@@ -151,8 +151,8 @@ size_t acl_make(uint64_t seed, bool named, char value[static 64])
 	static const struct {
 		uint16_t tag;
 		uint32_t id;
-	} all[] = { { 0x01, -1 }, { 0x02, 1000 }, { 0x04, -1 },
-		    { 0x08, 2000 }, { 0x10, -1 }, { 0x20, -1 } };
+	} all[] = { { 0x01, -1 },   { 0x02, 1000 }, { 0x04, -1 },
+		    { 0x08, 2000 }, { 0x10, -1 },   { 0x20, -1 } };
 	bool is_extended = seed % 4 != 0;
 	uint32_t version = 2;
 	size_t i, len = 0;
@@ -262,10 +262,13 @@ static int make_mark(int dirfd, enum mark mark)
 {
 	if (mark == OPAQUE_WH)
 		return make_whiteout(dirfd, ".wh..opq", WHITEOUT_WH);
-	return fsetxattr(dirfd, mark == OPAQUE_TRUSTED ? "trusted.overlay.opaque" :
-				mark == OPAQUE_USER	? "user.overlay.opaque" :
-							  "user.fuseoverlayfs.opaque",
-			 "y", 1, 0) < 0 ? -errno : 0;
+	return fsetxattr(dirfd,
+			 mark == OPAQUE_TRUSTED ? "trusted.overlay.opaque"
+			 : mark == OPAQUE_USER	? "user.overlay.opaque"
+						: "user.fuseoverlayfs.opaque",
+			 "y", 1, 0) < 0
+		       ? -errno
+		       : 0;
 }
 
 static int make_dir(int dirfd, const char *name, const struct entry *entry)
@@ -300,7 +303,8 @@ static int make_object(int dirfd, const char *name, const struct entry *entry)
 	case ENTRY_WHITEOUT:
 		return make_whiteout(dirfd, name, entry->mark);
 	default:
-		return mknodat(dirfd, name, types[entry->type] | 0600, entry->rdev) < 0 ? -errno : 0;
+		return mknodat(dirfd, name, types[entry->type] | 0600, entry->rdev) < 0 ? -errno
+											: 0;
 	}
 }
 

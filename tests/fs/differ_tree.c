@@ -205,8 +205,9 @@ static void find_twins(struct tree *tree)
 		sorted[i] = &tree->nodes[i];
 	qsort(sorted, tree->count, sizeof(*sorted), compare_inodes);
 	for (i = 0; i < tree->count; i++)
-		sorted[i]->twin = i && sorted[i]->st.st_ino == sorted[i - 1]->st.st_ino ?
-					  sorted[i - 1]->twin : sorted[i]->path;
+		sorted[i]->twin = i && sorted[i]->st.st_ino == sorted[i - 1]->st.st_ino
+					  ? sorted[i - 1]->twin
+					  : sorted[i]->path;
 	free(sorted);
 }
 
@@ -282,29 +283,30 @@ static const char *differing(const struct node *a, const struct node *b, time_t 
 {
 	const struct stat *x = &a->st, *y = &b->st;
 
-	return (x->st_mode & S_IFMT) != (y->st_mode & S_IFMT)		  ? "type" :
-	       !same_string(a->problems, b->problems)			  ? "problems" :
-	       x->st_mode != y->st_mode					  ? "mode" :
-	       x->st_uid != y->st_uid					  ? "uid" :
-	       x->st_gid != y->st_gid					  ? "gid" :
-	       !S_ISDIR(x->st_mode) && x->st_size != y->st_size		  ? "size" :
-	       a->hash != b->hash					  ? "content" :
-	       !same_string(a->target, b->target)			  ? "target" :
-	       is_device(x) && x->st_rdev != y->st_rdev			  ? "rdev" :
-	       !same_string(a->xattrs, b->xattrs)			  ? "xattrs" :
-	       !same_time(x->st_mtim, y->st_mtim, start)		  ? "mtime" :
-	       what & COMPARE_LINKS && x->st_nlink != y->st_nlink	  ? "nlink" :
-	       what & COMPARE_LINKS && strcmp(a->twin, b->twin) != 0	  ? "links" :
-	       what & COMPARE_SPARSE && is_denser(x, y)			  ? "holes" :
-									    NULL;
+	return (x->st_mode & S_IFMT) != (y->st_mode & S_IFMT)	       ? "type"
+	       : !same_string(a->problems, b->problems)		       ? "problems"
+	       : x->st_mode != y->st_mode			       ? "mode"
+	       : x->st_uid != y->st_uid				       ? "uid"
+	       : x->st_gid != y->st_gid				       ? "gid"
+	       : !S_ISDIR(x->st_mode) && x->st_size != y->st_size      ? "size"
+	       : a->hash != b->hash				       ? "content"
+	       : !same_string(a->target, b->target)		       ? "target"
+	       : is_device(x) && x->st_rdev != y->st_rdev	       ? "rdev"
+	       : !same_string(a->xattrs, b->xattrs)		       ? "xattrs"
+	       : !same_time(x->st_mtim, y->st_mtim, start)	       ? "mtime"
+	       : what & COMPARE_LINKS && x->st_nlink != y->st_nlink    ? "nlink"
+	       : what & COMPARE_LINKS && strcmp(a->twin, b->twin) != 0 ? "links"
+	       : what & COMPARE_SPARSE && is_denser(x, y)	       ? "holes"
+								       : NULL;
 }
 
 static void describe(struct text *text, const char *side, const struct node *node)
 {
 	const struct stat *st = &node->st;
 
-	text_add(text, "\n  %-5s mode=%o uid=%u gid=%u nlink=%ju size=%jd rdev=%jx mtime=%jd.%09ld"
-		       " blocks=%jd ino=%ju hash=%016jx xattrs=%s",
+	text_add(text,
+		 "\n  %-5s mode=%o uid=%u gid=%u nlink=%ju size=%jd rdev=%jx mtime=%jd.%09ld"
+		 " blocks=%jd ino=%ju hash=%016jx xattrs=%s",
 		 side, st->st_mode, st->st_uid, st->st_gid, (uintmax_t)st->st_nlink,
 		 (intmax_t)st->st_size, (uintmax_t)st->st_rdev, (intmax_t)st->st_mtim.tv_sec,
 		 st->st_mtim.tv_nsec, (intmax_t)st->st_blocks, (uintmax_t)st->st_ino,
@@ -321,8 +323,12 @@ static void describe(struct text *text, const char *side, const struct node *nod
 
 static const char *type_word(mode_t mode)
 {
-	return S_ISDIR(mode) ? "dir" : S_ISREG(mode) ? "file" : S_ISLNK(mode) ? "symlink" :
-	       S_ISFIFO(mode) ? "fifo" : S_ISSOCK(mode) ? "socket" : "device";
+	return S_ISDIR(mode)	? "dir"
+	       : S_ISREG(mode)	? "file"
+	       : S_ISLNK(mode)	? "symlink"
+	       : S_ISFIFO(mode) ? "fifo"
+	       : S_ISSOCK(mode) ? "socket"
+				: "device";
 }
 
 /* The first name that is only in one of them. */

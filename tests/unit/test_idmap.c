@@ -57,7 +57,8 @@ static void test_squash(void)
 
 static void test_what_is_no_map(void)
 {
-	static const char *const bad[] = { "0", "0:1", "a:b:c", "0:1:2:3", "-1:0:1", "0:0:4294967296",
+	static const char *const bad[] = { "0",	      "0:1",	"a:b:c",
+					   "0:1:2:3", "-1:0:1", "0:0:4294967296",
 					   "0:1:2x" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
