@@ -259,7 +259,7 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 		r = node_add_alias(node, dir, name);
 	if (r < 0)
 		return r;
-	orphan_adopt(fs, node);
+	node_named_again(node);
 	r = fs_getattr(fs, node, &ret->st);
 	if (r < 0)
 		return r;

@@ -185,7 +185,7 @@ static int node_of(struct fs *fs, struct node *dir, const char *name, const stru
 	if (r < 0)
 		return r;
 	if (node_is_removed(node))
-		orphan_adopt(fs, node); /* a name of it that was not known */
+		node_named_again(node); /* a name of it that was not known */
 	*ret = take_ptr(node);
 	return FS_FOUND;
 }

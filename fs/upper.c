@@ -43,16 +43,11 @@ void orphan_remove(struct fs *fs, uint64_t ino)
 	fd_remove_tree(fs->orphans, name.s);
 }
 
-void orphan_adopt(struct fs *fs, struct node *node)
+void node_named_again(struct node *node)
 {
-	bool was_orphan;
-
 	pthread_mutex_lock(&node->lock);
-	was_orphan = node->is_orphan;
-	node->is_orphan = node->is_removed = false;
+	node->is_removed = false;
 	pthread_mutex_unlock(&node->lock);
-	if (was_orphan)
-		unlinkat(fs->orphans, orphan_name(node->ino).s, 0);
 }
 
 static int open_in(int dirfd, const char *name, ino_t real)

@@ -53,8 +53,12 @@ struct orphan_name orphan_name(uint64_t ino);
 /* Removes an orphan that nobody knows any more. */
 void orphan_remove(struct fs *fs, uint64_t ino);
 
-/* A file that had lost its names, or those that were known, or never had one, has one again. */
-void orphan_adopt(struct fs *fs, struct node *node);
+/*
+ * A file that had lost its names, or those that were known, or never had one,
+ * has one again.  Its name among the orphans stays until it is forgotten: to
+ * take it away now could meet with a removal of the new name.
+ */
+void node_named_again(struct node *node);
 
 /* As fs_lookup, without asking for attributes. */
 int upper_step(struct fs *fs, struct node *dir, const char *name, struct node **ret);
