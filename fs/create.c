@@ -241,6 +241,22 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller
 	return 0;
 }
 
+/*
+ * A file that had lost its names has one again.  The kernel holds the file and
+ * the directory meanwhile, so nobody removes the new name as its old one goes.
+ */
+static void adopt(struct fs *fs, struct node *node)
+{
+	bool was_orphan;
+
+	pthread_mutex_lock(&node->lock);
+	was_orphan = node->is_orphan;
+	node->is_orphan = node->is_removed = false;
+	pthread_mutex_unlock(&node->lock);
+	if (was_orphan)
+		unlinkat(fs->orphans, orphan_name(node->ino).s, 0);
+}
+
 int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name, struct entry *ret)
 {
 	cleanup_fd_ref struct fd_ref *path = NULL;
@@ -259,7 +275,7 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 		r = node_add_alias(node, dir, name);
 	if (r < 0)
 		return r;
-	node_named_again(node);
+	adopt(fs, node);
 	r = fs_getattr(fs, node, &ret->st);
 	if (r < 0)
 		return r;

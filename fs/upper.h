@@ -54,8 +54,8 @@ struct orphan_name orphan_name(uint64_t ino);
 void orphan_remove(struct fs *fs, uint64_t ino);
 
 /*
- * A file that had lost its names, or those that were known, or never had one,
- * has one again.  Its name among the orphans stays until it is forgotten: to
+ * A file that had lost its names that were known turns out to have another.
+ * Its name among the orphans stays until it is forgotten: to
  * take it away now could meet with a removal of the new name.
  */
 void node_named_again(struct node *node);

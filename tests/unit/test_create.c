@@ -344,7 +344,7 @@ static void test_tmpfile(void)
 	assert(linked.node == file.node);
 	assert_eq(linked.st.st_nlink, 1);
 	assert_streq(read_at("d/named"), "tmp");
-	assert_eq(count_in_work("orphans"), 1); /* until it is forgotten */
+	assert_eq(count_in_work("orphans"), 0);
 	cleanup_entry_at(&file);
 	cleanup_entry_at(&linked);
 	file.node = linked.node = NULL;
