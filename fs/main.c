@@ -246,6 +246,7 @@ static int run(struct daemon *daemon)
 		complain("workdir %s: %s", daemon->options.workdir, strerror(-r));
 		return r;
 	}
+	supervisor_block(&supervisor.old_mask);
 	r = mount_it(daemon);
 	if (r < 0)
 		return r;

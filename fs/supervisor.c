@@ -142,24 +142,36 @@ static int run(const struct supervisor *supervisor, struct shared *shared, int s
 	return r;
 }
 
+static void fill_mask(sigset_t *mask)
+{
+	sigemptyset(mask);
+	sigaddset(mask, SIGCHLD);
+	sigaddset(mask, SIGTERM);
+	sigaddset(mask, SIGINT);
+	sigaddset(mask, SIGHUP);
+}
+
+void supervisor_block(sigset_t *old_mask)
+{
+	sigset_t mask;
+
+	fill_mask(&mask);
+	sigprocmask(SIG_BLOCK, &mask, old_mask);
+}
+
 int supervise(const struct supervisor *supervisor)
 {
 	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	cleanup_fd int signal_fd = -1;
-	sigset_t mask, old_mask;
+	sigset_t mask;
 	int r;
 
 	if (shared == MAP_FAILED)
 		return -errno;
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGCHLD);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGHUP);
-	sigprocmask(SIG_BLOCK, &mask, &old_mask);
+	fill_mask(&mask);
 	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC);
-	r = signal_fd < 0 ? -errno : run(supervisor, shared, signal_fd, &old_mask);
+	r = signal_fd < 0 ? -errno : run(supervisor, shared, signal_fd, &supervisor->old_mask);
 	if (r < 0)
 		supervisor->unmount(supervisor->context);
 	munmap(shared, sizeof(*shared));

@@ -7,6 +7,7 @@
 #ifndef FS_SUPERVISOR_H
 #define FS_SUPERVISOR_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,6 +43,7 @@ enum worker_exit {
  * negative errno when it never came up.
  */
 struct supervisor {
+	sigset_t old_mask; /* as supervisor_block gave it: workers get it back */
 	int fuse_fd;
 	int (*work)(void *context, const struct supervised *supervised);
 	void (*ready)(void *context);
@@ -49,5 +51,11 @@ struct supervisor {
 	void *context;
 };
 int supervise(const struct supervisor *supervisor);
+
+/*
+ * Blocks the signals that supervise() waits for.  To be called before there is
+ * a mount: one that came between would end the process and leave it behind.
+ */
+void supervisor_block(sigset_t *old_mask);
 
 #endif
