@@ -144,23 +144,38 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 	return r;
 }
 
-/* Runs a change of the names in `dir` that its times are not to show. */
-static int publish_quietly(struct staged *staged, struct node *dir, int dirfd, const char *name)
+/* Holds the names in `dir` for a change that its times are not to show; ended by end_quietly. */
+static int begin_quietly(struct node *dir, int dirfd, struct timespec times[2])
 {
-	struct stat before;
+	struct stat st;
 	int r;
 
 	pthread_mutex_lock(&dir->names);
-	r = fd_stat(dirfd, NULL, &before);
-	if (r == 0)
-		r = staged_publish(staged, dirfd, name, RENAME_NOREPLACE);
+	r = fd_stat(dirfd, NULL, &st);
 	if (r == 0) {
-		const struct timespec times[2] = { before.st_atim, before.st_mtim };
-
-		r = fd_utimens(dirfd, times);
+		times[0] = st.st_atim;
+		times[1] = st.st_mtim;
 	}
+	return r;
+}
+
+/* `r` is what the change answered, and the result if that was a failure. */
+static int end_quietly(struct node *dir, int dirfd, const struct timespec times[2], int r)
+{
+	if (r == 0)
+		r = fd_utimens(dirfd, times);
 	pthread_mutex_unlock(&dir->names);
 	return r;
+}
+
+static int publish_quietly(struct staged *staged, struct node *dir, int dirfd, const char *name)
+{
+	struct timespec times[2];
+	int r = begin_quietly(dir, dirfd, times);
+
+	if (r == 0)
+		r = staged_publish(staged, dirfd, name, RENAME_NOREPLACE);
+	return end_quietly(dir, dirfd, times, r);
 }
 
 /* --- the other names of a group --- */
@@ -174,22 +189,16 @@ static int link_name(void *context, struct node *dir, const char *name)
 {
 	struct group *group = context;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	struct stat before;
+	struct timespec times[2];
 	int r = 0;
 
 	ref = upper_open_copied(group->fs, dir, &r);
 	if (!ref)
 		return r;
-	pthread_mutex_lock(&dir->names);
-	r = fd_stat(ref->fd, NULL, &before);
+	r = begin_quietly(dir, ref->fd, times);
 	if (r == 0)
 		r = fd_link(group->fd, ref->fd, name);
-	if (r == 0) {
-		const struct timespec times[2] = { before.st_atim, before.st_mtim };
-
-		r = fd_utimens(ref->fd, times);
-	}
-	pthread_mutex_unlock(&dir->names);
+	r = end_quietly(dir, ref->fd, times, r);
 	return r == -EEXIST ? 0 : r;
 }
 
