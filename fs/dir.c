@@ -164,3 +164,30 @@ int fs_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret)
 	*ret = take_ptr(made);
 	return 0;
 }
+
+bool fs_reading_begin(struct node *dir, unsigned int *number)
+{
+	bool is_outdated;
+
+	pthread_mutex_lock(&dir->lock);
+	is_outdated = dir->was_read && dir->reading_version != dir->names_version;
+	if (dir->reading_version != dir->names_version) {
+		dir->reading_version = dir->names_version;
+		dir->reading = (dir->reading + 1) % (1U << READING_BITS);
+		dir->was_read = false;
+	}
+	*number = dir->reading;
+	pthread_mutex_unlock(&dir->lock);
+	return is_outdated;
+}
+
+bool fs_reading_end(struct node *dir, unsigned int number)
+{
+	bool is_current;
+
+	pthread_mutex_lock(&dir->lock);
+	is_current = dir->reading == number && dir->reading_version == dir->names_version;
+	dir->was_read |= is_current;
+	pthread_mutex_unlock(&dir->lock);
+	return !is_current;
+}

@@ -93,6 +93,19 @@ int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct entry *r
 /* The merged, sealed listing with a reference; a new one if `fresh` and names have changed. */
 int fs_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret);
 
+/*
+ * Readings: a process going through a directory from its first name to its
+ * last.  The kernel keeps the names that one reading gives it, and once that
+ * was at the end shows them to any reader who is in the middle, without a look
+ * at whether names have changed.  So readings begun before and after a change
+ * have different numbers, of READING_BITS bits, which are part of the positions
+ * that their readers are given: none goes on with what another began.  Both
+ * functions return whether what the kernel has kept must be discarded before
+ * the answer is sent.
+ */
+bool fs_reading_begin(struct node *dir, unsigned int *number);
+bool fs_reading_end(struct node *dir, unsigned int number);
+
 /* The directory that `dir` is in; the root is in itself. */
 struct node *fs_parent(struct node *dir);
 

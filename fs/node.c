@@ -3,11 +3,16 @@
 
 #include <errno.h>
 #include <string.h>
+#include <time.h>
 
 void nodes_init(struct nodes *nodes, struct fdcache *fds,
 		void (*orphan_gone)(void *context, uint64_t ino), void *context)
 {
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
 	*nodes = (struct nodes){ .fds = fds, .orphan_gone = orphan_gone, .context = context };
+	nodes->first_reading = (unsigned int)(now.tv_nsec >> 10) % (1U << READING_BITS);
 	pthread_mutex_init(&nodes->lock, NULL);
 }
 
@@ -45,6 +50,7 @@ static struct node *node_new(struct nodes *nodes, const struct node *made)
 	node->real = made->real;
 	node->lower = made->lower ? lower_ref(made->lower) : NULL;
 	node->lower_links = -1;
+	node->reading = nodes->first_reading;
 	node->refs = 1;
 	pthread_mutex_init(&node->copyup, NULL);
 	pthread_mutex_init(&node->names, NULL);

@@ -56,16 +56,22 @@ struct node {
 	struct listing *listing; /* of a directory, or NULL */
 	uint64_t names_version; /* of a directory: counts changes of its names */
 	uint64_t listing_version; /* what that was when the listing was begun */
+	uint64_t reading_version; /* the same of the last reading (dir.c) */
+	unsigned int reading; /* its number */
+	bool was_read; /* to its end, so that the kernel has it */
 
 	struct fd_slot path; /* O_PATH, of the object in upper */
 	struct fd_slot data; /* O_RDWR, of the file in upper */
 	struct fd_slot lower_data; /* O_RDONLY, of the file in its branch */
 };
 
+enum { READING_BITS = 12 }; /* of the number of a reading (dir.c) */
+
 struct nodes {
 	pthread_mutex_t lock;
 	struct table table;
 	struct fdcache *fds;
+	unsigned int first_reading; /* other than an earlier worker's: the kernel remembers those */
 	/*
 	 * Another worker served the kernel before: what it is going to forget is partly what
 	 * that one told it, and nobody knows how much.  So nothing is taken as forgotten.

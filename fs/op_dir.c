@@ -128,20 +128,26 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 struct page {
 	fuse_req_t req;
 	bool is_plus;
+	unsigned int reading; /* the number of the reading it is part of (fs.h) */
 	char *bytes;
 	size_t size, used;
 };
+
+/* A position as the kernel has it: the number of a reading, and a cookie. */
+static off_t position(unsigned int reading, uint64_t cookie)
+{
+	return (off_t)((uint64_t)reading << LISTING_COOKIE_BITS | cookie);
+}
 
 /* False when the page is full. */
 static bool add(struct page *page, const char *name, const struct entry *entry, uint64_t cookie)
 {
 	struct fuse_entry_param param = op_entry_param(page->req, entry);
+	off_t after = position(page->reading, cookie);
 	char *at = page->bytes + page->used;
 	size_t left = page->size - page->used;
-	size_t n = page->is_plus ? fuse_add_direntry_plus(page->req, at, left, name, &param,
-							  (off_t)cookie)
-				 : fuse_add_direntry(page->req, at, left, name, &entry->st,
-						     (off_t)cookie);
+	size_t n = page->is_plus ? fuse_add_direntry_plus(page->req, at, left, name, &param, after)
+				 : fuse_add_direntry(page->req, at, left, name, &entry->st, after);
 
 	if (n > left)
 		return false;
@@ -155,14 +161,14 @@ static struct entry bare_entry(uint64_t ino, unsigned char type)
 	return (struct entry){ .st = { .st_ino = ino, .st_mode = DTTOIF(type) } };
 }
 
-static bool add_dots(struct page *page, struct node *dir, off_t offset)
+static bool add_dots(struct page *page, struct node *dir, uint64_t cookie)
 {
 	cleanup_node struct node *parent = fs_parent(dir);
 	struct entry self = bare_entry(dir->ino, DT_DIR), up = bare_entry(parent->ino, DT_DIR);
 
-	if (offset < LISTING_DOT && !add(page, ".", &self, LISTING_DOT))
+	if (cookie < LISTING_DOT && !add(page, ".", &self, LISTING_DOT))
 		return false;
-	return offset >= LISTING_DOTDOT || add(page, "..", &up, LISTING_DOTDOT);
+	return cookie >= LISTING_DOTDOT || add(page, "..", &up, LISTING_DOTDOT);
 }
 
 /* Adds a name with everything a lookup gives; the kernel then knows the node. */
@@ -184,11 +190,12 @@ static int add_looked_up(struct page *page, struct node *dir, const struct listi
 	return false;
 }
 
-static void fill(struct page *page, struct node *dir, const struct listing *listing, off_t offset)
+static void fill(struct page *page, struct node *dir, const struct listing *listing,
+		 uint64_t cookie)
 {
-	if (!add_dots(page, dir, offset))
+	if (!add_dots(page, dir, cookie))
 		return;
-	for (size_t i = listing_after(listing, (uint64_t)offset); i < listing_count(listing); i++) {
+	for (size_t i = listing_after(listing, cookie); i < listing_count(listing); i++) {
 		const struct listing_entry *listed = listing_at(listing, i);
 		struct entry entry = bare_entry(listed->ino, listed->type);
 
@@ -198,22 +205,40 @@ static void fill(struct page *page, struct node *dir, const struct listing *list
 	}
 }
 
+/*
+ * Makes the kernel discard the names of a directory that it has kept.  It waits
+ * for no request: what it locks are pages, and those only while a name is put
+ * into them.
+ */
+static void discard_kept(fuse_req_t req, fuse_ino_t ino)
+{
+	fuse_lowlevel_notify_inval_inode(op_mount(req)->session, ino, 0, 0);
+}
+
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool is_plus)
 {
 	cleanup_node struct node *dir = op_node(req, ino);
 	cleanup_listing struct listing *listing = NULL;
 	cleanup_free char *bytes = malloc(size);
 	struct page page = { .req = req, .is_plus = is_plus, .bytes = bytes, .size = size };
+	bool is_outdated = false;
 	int r;
 
 	if (!dir)
 		return;
+	page.reading = (unsigned int)((uint64_t)offset >> LISTING_COOKIE_BITS);
+	if (offset == 0)
+		is_outdated = fs_reading_begin(dir, &page.reading);
 	r = bytes ? fs_list(op_fs(req), dir, offset == 0, &listing) : -ENOMEM;
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	fill(&page, dir, listing, offset);
+	fill(&page, dir, listing, (uint64_t)offset & ((1ULL << LISTING_COOKIE_BITS) - 1));
+	if (page.used == 0)
+		is_outdated = fs_reading_end(dir, page.reading);
+	if (is_outdated)
+		discard_kept(req, ino);
 	fuse_reply_buf(req, page.bytes, page.used);
 }
 

@@ -12,6 +12,7 @@
 
 enum {
 	COLLISION_BITS = 7,
+	HASH_SHIFT = 64 - (LISTING_COOKIE_BITS - COLLISION_BITS),
 	CHUNK_SIZE = 16 * 1024,
 };
 
@@ -190,14 +191,14 @@ static int compare(const void *a, const void *b)
 {
 	const struct slot *x = a, *y = b;
 
-	if (x->hash >> 8 != y->hash >> 8)
-		return x->hash >> 8 < y->hash >> 8 ? -1 : 1;
+	if (x->hash >> HASH_SHIFT != y->hash >> HASH_SHIFT)
+		return x->hash >> HASH_SHIFT < y->hash >> HASH_SHIFT ? -1 : 1;
 	return strcmp(x->entry.name, y->entry.name);
 }
 
 static uint64_t first_cookie(uint64_t hash)
 {
-	uint64_t h = hash >> 8;
+	uint64_t h = hash >> HASH_SHIFT;
 
 	return (h ? h : 1) << COLLISION_BITS;
 }
@@ -256,7 +257,8 @@ const struct listing_entry *listing_find(const struct listing *listing, const ch
 	uint64_t hash = table_hash_bytes(name, strlen(name));
 	size_t i = listing_after(listing, first_cookie(hash) - 1);
 
-	for (; i < listing->n_slots && listing->slots[i].hash >> 8 == hash >> 8; i++) {
+	for (; i < listing->n_slots && listing->slots[i].hash >> HASH_SHIFT == hash >> HASH_SHIFT;
+	     i++) {
 		if (strcmp(listing->slots[i].entry.name, name) == 0)
 			return &listing->slots[i].entry;
 	}

@@ -203,7 +203,7 @@ static int dirs_lookup(struct lower_obj *base, const char *name, struct lower_ob
 
 		if (!ref)
 			return r;
-		r = place_probe(ref->fd, dir->places[i].has_xattr_whiteouts, name, &found);
+		r = place_probe(ref->fd, name, &found);
 		if (r == NOTHING)
 			continue;
 		if (r < 0 || r == HIDDEN)
@@ -266,16 +266,25 @@ static int dirs_source(struct lower_obj *base, unsigned int *branch, char **path
 
 /* --- listings --- */
 
+/* One place of a directory while it is listed. */
+struct placed_listing {
+	struct object *dir;
+	size_t i;
+	int dirfd;
+	bool has_xattr_whiteouts;
+	struct listing *listing;
+};
+
 /* Whether a directory entry is a whiteout that does not show it by its name. */
-static int entry_is_whiteout(int dirfd, const struct place *place, const struct dirent *entry)
+static int entry_is_whiteout(const struct placed_listing *to, const struct dirent *entry)
 {
 	struct stat st;
 	int r;
 
 	if (entry->d_type != DT_CHR && entry->d_type != DT_UNKNOWN &&
-	    !(place->has_xattr_whiteouts && entry->d_type == DT_REG))
+	    !(to->has_xattr_whiteouts && entry->d_type == DT_REG))
 		return false;
-	r = place_probe(dirfd, place->has_xattr_whiteouts, entry->d_name, &st);
+	r = place_probe(to->dirfd, entry->d_name, &st);
 	return r < 0 ? r : r == HIDDEN;
 }
 
@@ -288,28 +297,28 @@ static unsigned char type_of(int dirfd, const struct dirent *entry)
 	return (unsigned char)IFTODT(st.st_mode);
 }
 
-/* Adds one entry of place `i`; 1 if it is a mark that has to be looked at afterwards. */
-static int list_entry(struct object *dir, size_t i, int dirfd, const struct dirent *entry,
-		      struct listing *listing)
+/* Adds one entry; 1 if it is a mark that has to be looked at afterwards. */
+static int list_entry(const struct placed_listing *to, const struct dirent *entry)
 {
-	const struct place *place = &dir->places[i];
+	const struct place *place = &to->dir->places[to->i];
 	int r;
 
 	if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 		return 0;
 	if (whiteout_is_mark_name(entry->d_name))
 		return 1;
-	r = entry_is_whiteout(dirfd, place, entry);
+	r = entry_is_whiteout(to, entry);
 	if (r != 0)
-		return r < 0 ? r : listing_hide(listing, entry->d_name);
-	r = listing_add(listing, entry->d_name, type_of(dirfd, entry),
-			place_number(dirs_of(&dir->base), place->device, entry->d_ino),
-			(uint32_t)i);
+		return r < 0 ? r : listing_hide(to->listing, entry->d_name);
+	r = listing_add(to->listing, entry->d_name, type_of(to->dirfd, entry),
+			place_number(dirs_of(&to->dir->base), place->device, entry->d_ino),
+			(uint32_t)to->i);
 	return r < 0 ? r : 0;
 }
 
 static int list_place(struct object *dir, size_t i, struct listing *listing)
 {
+	struct placed_listing to = { .dir = dir, .i = i, .listing = listing };
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	cleanup_dir DIR *stream = NULL;
 	bool has_marks = false;
@@ -322,8 +331,10 @@ static int list_place(struct object *dir, size_t i, struct listing *listing)
 	r = fd_opendir(ref->fd, &stream);
 	if (r < 0)
 		return r;
+	to.dirfd = ref->fd;
+	to.has_xattr_whiteouts = whiteout_may_be_xattr(ref->fd);
 	while ((errno = 0, entry = readdir(stream))) {
-		r = list_entry(dir, i, ref->fd, entry, listing);
+		r = list_entry(&to, entry);
 		if (r < 0)
 			return r;
 		has_marks |= r > 0;

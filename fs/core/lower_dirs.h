@@ -14,7 +14,6 @@ enum { LOWER_MAX_DEVICES = 1 << 9 };
 struct place {
 	unsigned int branch;
 	unsigned int device; /* number of the filesystem */
-	bool has_xattr_whiteouts;
 	char *path; /* from the branch's root; "." for the root itself */
 	struct fd_slot fd;
 };
@@ -78,7 +77,7 @@ char *place_join(const char *dir, const char *name);
 enum verdict { NOTHING, HIDDEN, OBJECT };
 
 /* What the directory `dirfd` of one branch says of a name: an enum verdict or -errno. */
-int place_probe(int dirfd, bool has_xattr_whiteouts, const char *name, struct stat *st);
+int place_probe(int dirfd, const char *name, struct stat *st);
 
 /* Places of a directory while they are found, from the top down. */
 struct finding {

@@ -113,7 +113,18 @@ char *place_join(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
-int place_probe(int dirfd, bool has_xattr_whiteouts, const char *name, struct stat *st)
+/* Asks the file first: there are hardly any such whiteouts, but many empty files. */
+static bool is_xattr_whiteout(int dirfd, const char *name, const struct stat *st)
+{
+	cleanup_fd int fd = -1;
+
+	if (!S_ISREG(st->st_mode) || st->st_size > 0)
+		return false;
+	fd = fd_open(dirfd, name, O_PATH, 0);
+	return fd >= 0 && whiteout_is_xattr(fd) && whiteout_may_be_xattr(dirfd);
+}
+
+int place_probe(int dirfd, const char *name, struct stat *st)
 {
 	int r = fd_stat(dirfd, name, st);
 
@@ -123,15 +134,7 @@ int place_probe(int dirfd, bool has_xattr_whiteouts, const char *name, struct st
 	}
 	if (r < 0)
 		return r;
-	if (whiteout_is_device(st))
-		return HIDDEN;
-	if (has_xattr_whiteouts && S_ISREG(st->st_mode) && st->st_size == 0) {
-		cleanup_fd int fd = fd_open(dirfd, name, O_PATH, 0);
-
-		if (fd >= 0 && whiteout_is_xattr(fd))
-			return HIDDEN;
-	}
-	return OBJECT;
+	return whiteout_is_device(st) || is_xattr_whiteout(dirfd, name, st) ? HIDDEN : OBJECT;
 }
 
 void finding_done(struct finding *finding)
@@ -174,10 +177,10 @@ static int add_place(struct finding *finding, unsigned int branch, char *path,
 enum { STOP = 0, GO_ON = 1, FOLLOW_REDIRECT = 2 };
 
 /*
- * Whether branches below `place` take part in the directory `name` of `dirfd`
+ * Whether the branches below take part in the directory `name` of `dirfd`
  * too: STOP, GO_ON, or FOLLOW_REDIRECT with *redirect set (allocated); or -errno.
  */
-static int look_below(int dirfd, const char *name, struct place *place, char **redirect)
+static int look_below(int dirfd, const char *name, char **redirect)
 {
 	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	int r;
@@ -187,7 +190,6 @@ static int look_below(int dirfd, const char *name, struct place *place, char **r
 	r = opaque_get(fd);
 	if (r < 0 || r == OPAQUE_YES)
 		return r < 0 ? r : STOP;
-	place->has_xattr_whiteouts = r == OPAQUE_XATTR_WHITEOUTS;
 	r = redirect_get(fd, redirect);
 	if (r != 0)
 		return r < 0 ? r : FOLLOW_REDIRECT;
@@ -246,10 +248,9 @@ static int follow(struct descent *descent, const char *name, const char *redirec
  */
 static int descend(struct descent *descent, const char *name, bool is_last, bool *stop)
 {
-	struct place place = { 0 };
 	cleanup_free char *redirect = NULL;
 	struct stat st;
-	int next, r = place_probe(descent->dirfd, false, name, &st);
+	int next, r = place_probe(descent->dirfd, name, &st);
 
 	if (r == OBJECT && !S_ISDIR(st.st_mode))
 		return HIDDEN;
@@ -258,7 +259,7 @@ static int descend(struct descent *descent, const char *name, bool is_last, bool
 
 		return extended < 0 ? extended : r;
 	}
-	r = look_below(descent->dirfd, name, &place, &redirect);
+	r = look_below(descent->dirfd, name, &redirect);
 	if (r < 0)
 		return r;
 	*stop |= r == STOP;
@@ -269,9 +270,6 @@ static int descend(struct descent *descent, const char *name, bool is_last, bool
 		r = add_place(descent->finding, descent->branch, strdup(descent->walked), &st);
 	if (r < 0)
 		return r;
-	if (is_last)
-		descent->finding->places[descent->finding->n - 1].has_xattr_whiteouts =
-			place.has_xattr_whiteouts;
 	next = fd_open(descent->dirfd, name, O_PATH | O_DIRECTORY, 0);
 	if (next < 0)
 		return next;
@@ -290,8 +288,6 @@ static int add_branch_root(struct finding *finding, unsigned int branch)
 		r = add_place(finding, branch, strdup("."), &st);
 	if (r == 0)
 		r = opaque_get(fd);
-	if (r == OPAQUE_XATTR_WHITEOUTS)
-		finding->places[finding->n - 1].has_xattr_whiteouts = true;
 	return r < 0 ? r : r == OPAQUE_YES ? STOP : GO_ON;
 }
 
@@ -362,7 +358,7 @@ int finding_by_places(struct finding *finding, struct object *dir, size_t i, con
 		ref = place_fd(dir, i, &r);
 		if (!ref)
 			return r;
-		r = place_probe(ref->fd, place->has_xattr_whiteouts, name, &st);
+		r = place_probe(ref->fd, name, &st);
 		if (r == NOTHING)
 			continue;
 		if (r < 0 || r == HIDDEN || !S_ISDIR(st.st_mode))
@@ -370,7 +366,7 @@ int finding_by_places(struct finding *finding, struct object *dir, size_t i, con
 		r = add_place(finding, place->branch, place_join(place->path, name), &st);
 		if (r < 0 || place->branch == finding->dirs->n_branches - 1)
 			return r;
-		r = look_below(ref->fd, name, &finding->places[finding->n - 1], &redirect);
+		r = look_below(ref->fd, name, &redirect);
 		if (r < 0 || r == STOP)
 			return r;
 		if (r == FOLLOW_REDIRECT && *redirect == '/')

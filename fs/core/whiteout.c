@@ -107,21 +107,30 @@ int whiteout_remove_file(int dirfd, const char *name)
 	return unlinkat(dirfd, mark, 0) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+static bool has_opaque_xattr(int fd, char wanted)
+{
+	for (size_t i = 0; i < sizeof(opaque_xattrs) / sizeof(*opaque_xattrs); i++) {
+		char value[2];
+
+		if (xattr_get(fd, opaque_xattrs[i], value, sizeof(value)) == 1 &&
+		    value[0] == wanted)
+			return true;
+	}
+	return false;
+}
+
+bool whiteout_may_be_xattr(int dirfd)
+{
+	return has_opaque_xattr(dirfd, 'x');
+}
+
 int opaque_get(int fd)
 {
 	struct stat st;
 	int r;
 
-	for (size_t i = 0; i < sizeof(opaque_xattrs) / sizeof(*opaque_xattrs); i++) {
-		char value[2];
-
-		if (xattr_get(fd, opaque_xattrs[i], value, sizeof(value)) != 1)
-			continue;
-		if (value[0] == 'y')
-			return OPAQUE_YES;
-		if (value[0] == 'x')
-			return OPAQUE_XATTR_WHITEOUTS;
-	}
+	if (has_opaque_xattr(fd, 'y'))
+		return OPAQUE_YES;
 	r = fd_stat(fd, WHITEOUT_OPAQUE_FILE, &st);
 	return r == 0 ? OPAQUE_YES : r == -ENOENT ? OPAQUE_NO : r;
 }

@@ -3,7 +3,7 @@
  * The names of one directory, merged and in an order that does not depend on
  * what else is there.
  *
- * An entry's cookie is made from its name alone (a 56-bit hash, and 7 bits
+ * An entry's cookie is made from its name alone (a 44-bit hash, and 7 bits
  * that tell apart names whose hashes are equal), and a listing is sorted by
  * it.  So a position in a directory stays good while other names come and go,
  * after a daemon's restart, and needs no state for each open directory.
@@ -28,6 +28,9 @@ struct listing_entry {
 	uint32_t source; /* which of the merged directories it came from; its filler's */
 	unsigned char type; /* DT_ of readdir(3) */
 };
+
+/* Cookies are below 1 << LISTING_COOKIE_BITS. */
+enum { LISTING_COOKIE_BITS = 51 };
 
 /* Positions after the two entries that every directory begins with. */
 enum { LISTING_DOT = 1, LISTING_DOTDOT = 2 };

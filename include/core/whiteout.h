@@ -48,6 +48,8 @@ int whiteout_probe(int dirfd, struct whiteout_style *ret);
 /* Whether `st` is a whiteout of the device format. */
 bool whiteout_is_device(const struct stat *st);
 
+/* Whether empty files in a directory may be whiteouts by xattr: its opaque mark is `x`. */
+bool whiteout_may_be_xattr(int dirfd);
 /* Whether the empty file `fd` carries a whiteout xattr. */
 bool whiteout_is_xattr(int fd);
 
@@ -69,7 +71,6 @@ int whiteout_remove_file(int dirfd, const char *name);
 enum opaque {
 	OPAQUE_NO = 0,
 	OPAQUE_YES = 1,
-	OPAQUE_XATTR_WHITEOUTS = 2, /* `x`: look for xattr whiteouts; not opaque */
 };
 
 /* What a directory says of itself; `fd` may be O_PATH. Negative errno on failure. */

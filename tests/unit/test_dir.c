@@ -156,6 +156,36 @@ static void test_reading_while_removing(void)
 	union_end();
 }
 
+/* What a reading of before a change gave the kernel is not to be shown to one begun after it. */
+static void test_readings(void)
+{
+	cleanup_node struct node *dir = NULL;
+	unsigned int before, also_before, after, last;
+
+	union_make(1);
+	make_dir(branches[0], "d", 0755);
+	make_file(branches[0], "d/a", "a");
+	union_open();
+	dir = node_of("d");
+	/* All still: readings share a number, and what they gave may stay. */
+	assert(!fs_reading_begin(dir, &before));
+	assert(!fs_reading_end(dir, before));
+	assert(!fs_reading_begin(dir, &also_before));
+	assert_eq(also_before, before);
+	/* One that a change has overtaken. */
+	assert_eq(do_unlink("d/a"), 0);
+	assert(fs_reading_end(dir, also_before));
+	/* The first one had come to its end: the kernel may hold what it gave. */
+	assert(fs_reading_begin(dir, &after));
+	assert(after != before);
+	assert(!fs_reading_begin(dir, &last));
+	assert_eq(last, after);
+	assert(fs_reading_end(dir, before));
+	assert(!fs_reading_end(dir, after));
+	node_unref(take_ptr(dir));
+	union_end();
+}
+
 static void test_parent(void)
 {
 	cleanup_node struct node *root = NULL;
@@ -194,6 +224,7 @@ static void tests(void)
 	test_opaque_upper_root();
 	test_fresh();
 	test_reading_while_removing();
+	test_readings();
 	test_parent();
 }
 

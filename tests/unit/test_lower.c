@@ -446,6 +446,16 @@ static void test_xattr_whiteout(void)
 	assert_streq(what("f"), "");
 	assert_streq(names_in(""), "d f ");
 	end();
+	/* In the lowest branch it hides nothing, and is not shown either. */
+	begin(1);
+	make_dir(branches[0], "d", 0755);
+	make_file(branches[0], "d/f", "");
+	mark(branches[0], "d", "opaque", "x");
+	mark(branches[0], "d/f", "whiteout", "y");
+	open_lower();
+	assert_streq(what("d/f"), NULL);
+	assert_streq(names_in("d"), "");
+	end();
 }
 
 /* --- opaque directories --- */

@@ -121,7 +121,7 @@ static void test_opaque(void)
 		}
 		assert_eq(opaque_of("o"), OPAQUE_YES);
 		assert(try_xattr(scratch, "o", names[i], "x"));
-		assert_eq(opaque_of("o"), OPAQUE_XATTR_WHITEOUTS);
+		assert_eq(opaque_of("o"), OPAQUE_NO);
 		assert(try_xattr(scratch, "o", names[i], "n"));
 		assert_eq(opaque_of("o"), OPAQUE_NO);
 		assert(try_xattr(scratch, "o", names[i], "yes"));
