@@ -68,7 +68,7 @@ static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
 
 	if (!ref)
 		return r;
-	r = fd_stat(ref->fd, NULL, st);
+	r = owner_stat(fs, ref->fd, NULL, st);
 	if (r < 0 || S_ISDIR(node->type))
 		return r;
 	pthread_mutex_lock(&node->lock);
@@ -117,11 +117,11 @@ static int set_times(int fd, const struct stat *st, unsigned int set)
 	return fd_utimens(fd, times);
 }
 
-static int kill_suidgid(struct node *node, int fd, const struct killer *killer)
+static int kill_suidgid(struct fs *fs, struct node *node, int fd, const struct killer *killer)
 {
 	struct stat st;
 	mode_t mode;
-	int r = fd_stat(fd, NULL, &st);
+	int r = owner_stat(fs, fd, NULL, &st);
 
 	if (r < 0 || S_ISDIR(st.st_mode) || S_ISLNK(st.st_mode))
 		return r;
@@ -130,7 +130,7 @@ static int kill_suidgid(struct node *node, int fd, const struct killer *killer)
 		mode &= ~(mode_t)S_ISGID;
 	if (mode == st.st_mode)
 		return 0;
-	r = fd_chmod(fd, mode & 07777);
+	r = owner_set_mode(fs, fd, mode);
 	if (r == 0 && killer->killed)
 		killer->killed(killer, node);
 	return r;
@@ -150,16 +150,16 @@ static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st
 		 const struct killer *killer)
 {
 	/* Before a change of owner: it is the old group that counts. */
-	int r = killer ? kill_suidgid(node, fd, killer) : 0;
+	int r = killer ? kill_suidgid(fs, node, fd, killer) : 0;
 
 	if (r == 0 && set & (FS_SET_UID | FS_SET_GID))
-		r = fd_chown(fd, set & FS_SET_UID ? st->st_uid : (uid_t)-1,
-			     set & FS_SET_GID ? st->st_gid : (gid_t)-1);
+		r = owner_set(fs, fd, set & FS_SET_UID ? st->st_uid : (uid_t)-1,
+			      set & FS_SET_GID ? st->st_gid : (gid_t)-1);
 	if (r == 0 && set & FS_SET_SIZE)
 		r = set_size(fs, node, st->st_size);
 	/* After a change of owner, which takes setuid and setgid away. */
 	if (r == 0 && set & FS_SET_MODE)
-		r = fd_chmod(fd, st->st_mode & 07777);
+		r = owner_set_mode(fs, fd, st->st_mode);
 	if (r == 0 && set & (FS_SET_ATIME | FS_SET_MTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW))
 		r = set_times(fd, st, set);
 	return r;
@@ -265,14 +265,27 @@ int fs_statfs(struct fs *fs, struct statvfs *ret)
 
 /* --- extended attributes --- */
 
+/* What is not to be seen: marks, and overrides in use. */
+static bool is_private(struct fs *fs, const char *name)
+{
+	return whiteout_is_private_xattr(name) || override_is_name(fs->config->override, name);
+}
+
+static bool is_acl(const char *name)
+{
+	return strncmp(name, "system.posix_acl_", 17) == 0;
+}
+
 ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value, size_t size)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	int r = 0;
 
-	if (whiteout_is_private_xattr(name))
+	if (is_private(fs, name))
 		return -ENODATA;
+	if (fs->config->no_acl && is_acl(name))
+		return -EOPNOTSUPP;
 	if (!node_has_upper(node)) {
 		lower = node_lower(node);
 		if (lower)
@@ -282,12 +295,12 @@ ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *v
 	return ref ? xattr_get(ref->fd, name, value, size) : r;
 }
 
-ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
+/* All names, in upper or lower; marks among them. */
+static ssize_t list_xattrs(struct fs *fs, struct node *node, char **ret)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	int r = 0;
-	ssize_t n;
 
 	if (!node_has_upper(node)) {
 		lower = node_lower(node);
@@ -295,14 +308,29 @@ ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
 			return lower_xattr_list(lower, ret);
 	}
 	ref = upper_open(fs, node, &r);
-	n = ref ? xattr_list(ref->fd, ret) : r;
-	return n < 0 ? n : (ssize_t)xattr_list_filter(*ret, (size_t)n, whiteout_is_private_xattr);
+	return ref ? xattr_list(ref->fd, ret) : r;
+}
+
+ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
+{
+	ssize_t n = list_xattrs(fs, node, ret);
+	size_t left;
+
+	if (n < 0)
+		return n;
+	left = xattr_list_filter(*ret, (size_t)n, whiteout_is_private_xattr);
+	left = override_list_filter(fs->config->override, *ret, left);
+	if (fs->config->no_acl)
+		left = xattr_list_filter(*ret, left, is_acl);
+	return (ssize_t)left;
 }
 
 /* The object in upper, copied up if it has to be, for a change of its attributes. */
 static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const char *name, int *error)
 {
-	*error = whiteout_is_private_xattr(name) ? -EPERM : 0;
+	*error = is_private(fs, name) ? -EPERM : 0;
+	if (*error == 0 && fs->config->no_acl && is_acl(name))
+		*error = -EOPNOTSUPP;
 	return *error < 0 ? NULL : upper_open_copied(fs, node, error);
 }
 
@@ -320,12 +348,12 @@ int fs_xattr_remove(struct fs *fs, struct node *node, const char *name)
 	int r;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 
-	if (whiteout_is_private_xattr(name))
+	if (is_private(fs, name))
 		return -EPERM;
 	/* What is not there need not be copied up to be missed; an ACL never is. */
 	r = (int)fs_xattr_get(fs, node, name, NULL, 0);
 	if (r == -ENODATA)
-		return strncmp(name, "system.posix_acl_", 17) == 0 ? 0 : r;
+		return is_acl(name) ? 0 : r;
 	ref = open_to_change(fs, node, name, &r);
 	return ref ? xattr_remove(ref->fd, name) : r;
 }

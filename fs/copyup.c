@@ -32,9 +32,11 @@
 static int make_like(struct lower_obj *lower, const struct stat *st, struct staged *staged)
 {
 	cleanup_free char *target = NULL;
+	mode_t mode = owner_is_written(staged->fs, st->st_mode) ? owner_real_mode(st->st_mode)
+								: st->st_mode;
 	int r;
 
-	switch (st->st_mode & S_IFMT) {
+	switch (mode & S_IFMT) {
 	case S_IFDIR:
 		r = mkdirat(staged->dirfd, staged->name, 0700);
 		break;
@@ -45,8 +47,7 @@ static int make_like(struct lower_obj *lower, const struct stat *st, struct stag
 		r = symlinkat(target, staged->dirfd, staged->name);
 		break;
 	default:
-		r = mknodat(staged->dirfd, staged->name, (st->st_mode & S_IFMT) | 0600,
-			    st->st_rdev);
+		r = mknodat(staged->dirfd, staged->name, (mode & S_IFMT) | 0600, st->st_rdev);
 	}
 	return r < 0 ? -errno : 0;
 }
@@ -86,10 +87,10 @@ static void copy_flags(struct lower_obj *lower, struct staged *staged, mode_t mo
 	ioctl(dst, FS_IOC_SETFLAGS, &had);
 }
 
-static int copy_attributes(struct lower_obj *lower, int fd, const struct stat *st)
+static int copy_attributes(struct fs *fs, struct lower_obj *lower, int fd, const struct stat *st)
 {
 	cleanup_free char *names = NULL;
-	int r = copy_stat(fd, st);
+	int r = owner_copy(fs, fd, st);
 	ssize_t n;
 
 	if (r < 0)
@@ -137,7 +138,7 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 		r = copy_content(lower, staged, limit < st->st_size ? limit : st->st_size,
 				 fs->config->do_fsync);
 	if (r == 0)
-		r = copy_attributes(lower, fd, st);
+		r = copy_attributes(fs, lower, fd, st);
 	if (r == 0)
 		copy_flags(lower, staged, st->st_mode);
 	*real = made.st_ino;

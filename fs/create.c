@@ -26,7 +26,57 @@ struct thing {
 	int link_fd;
 };
 
-static int make(const struct thing *thing, int dirfd, const char *name, bool has_default_acl)
+static bool has_default_acl(struct fs *fs, int dirfd)
+{
+	return fs->caps.can_acl && !fs->config->no_acl &&
+	       xattr_get(dirfd, "system.posix_acl_default", NULL, 0) > 0;
+}
+
+static int make_object(const struct newborn *newborn, mode_t mode, int dirfd, const char *name)
+{
+	int r;
+
+	if (S_ISDIR(mode))
+		r = mkdirat(dirfd, name, mode & 07777);
+	else if (S_ISLNK(mode))
+		r = symlinkat(newborn->target, dirfd, name);
+	else
+		r = mknodat(dirfd, name, mode, newborn->rdev);
+	return r < 0 ? -errno : 0;
+}
+
+/* Makes an object whose owner is written beside it, in the staging directory, for `parent`. */
+static int make_owned(struct fs *fs, const struct thing *thing, int parent, int dirfd,
+		      const char *name)
+{
+	const struct newborn *newborn = thing->newborn;
+	struct stat st = { .st_mode = newborn->mode & ~thing->caller->umask,
+			   .st_uid = thing->caller->uid,
+			   .st_gid = thing->caller->gid,
+			   .st_rdev = newborn->rdev };
+	cleanup_fd int fd = -1;
+	struct stat dir;
+	int r = owner_stat(fs, parent, NULL, &dir);
+
+	if (r == 0)
+		r = make_object(newborn, owner_real_mode(st.st_mode), dirfd, name);
+	if (r < 0)
+		return r;
+	if (dir.st_mode & S_ISGID) {
+		st.st_gid = dir.st_gid;
+		st.st_mode |= S_ISDIR(st.st_mode) ? S_ISGID : 0;
+	}
+	fd = fd_open(dirfd, name, O_PATH, 0);
+	return fd < 0 ? fd : owner_write(fs, fd, &st);
+}
+
+static bool is_owned(struct fs *fs, const struct thing *thing)
+{
+	return thing->newborn && owner_is_written(fs, thing->newborn->mode);
+}
+
+/* Makes the thing as `name` of `dirfd`, as it would be in the directory `parent`. */
+static int make(struct fs *fs, const struct thing *thing, int parent, int dirfd, const char *name)
 {
 	const struct newborn *newborn = thing->newborn;
 	mode_t mode;
@@ -34,22 +84,17 @@ static int make(const struct thing *thing, int dirfd, const char *name, bool has
 
 	if (!newborn)
 		return fd_link(thing->link_fd, dirfd, name);
+	if (is_owned(fs, thing))
+		return make_owned(fs, thing, parent, dirfd, name);
 	/* A default ACL takes the umask's place (POSIX 1003.1e). */
-	mode = newborn->mode & ~(has_default_acl ? 0 : thing->caller->umask);
+	mode = newborn->mode & ~(has_default_acl(fs, parent) ? 0 : thing->caller->umask);
+	/* A symbolic link has whatever owner it can have, where others have theirs beside them. */
+	if (fs->config->override != OVERRIDE_NONE)
+		return make_object(newborn, mode, dirfd, name);
 	creds_assume(thing->caller);
-	if (S_ISDIR(mode))
-		r = mkdirat(dirfd, name, mode & 07777) < 0 ? -errno : 0;
-	else if (S_ISLNK(mode))
-		r = symlinkat(newborn->target, dirfd, name) < 0 ? -errno : 0;
-	else
-		r = mknodat(dirfd, name, mode, newborn->rdev) < 0 ? -errno : 0;
+	r = make_object(newborn, mode, dirfd, name);
 	creds_drop();
 	return r;
-}
-
-static bool has_default_acl(struct fs *fs, int dirfd)
-{
-	return fs->caps.can_acl && xattr_get(dirfd, "system.posix_acl_default", NULL, 0) > 0;
 }
 
 static bool is_dir(const struct thing *thing)
@@ -80,7 +125,7 @@ static int place_over_device(struct fs *fs, const struct thing *thing, struct lo
 	int r = staged_init_like(fs, dirfd, &staged);
 
 	if (r == 0)
-		r = make(thing, staged.dirfd, staged.name, has_default_acl(fs, staged.dirfd));
+		r = make(fs, thing, dirfd, staged.dirfd, staged.name);
 	if (r == 0 && is_dir(thing)) {
 		r = lower_has_dir(lower, name);
 		if (r == 1)
@@ -92,10 +137,23 @@ static int place_over_device(struct fs *fs, const struct thing *thing, struct lo
 	return staged_publish(&staged, dirfd, name, is_dir(thing) ? RENAME_EXCHANGE : 0);
 }
 
+/* Where the name is free: in place if it can be whole from the first instant, else staged. */
+static int place_free(struct fs *fs, const struct thing *thing, int dirfd, const char *name)
+{
+	cleanup_staged struct staged staged = { 0 };
+	int r;
+
+	if (!is_owned(fs, thing))
+		return make(fs, thing, dirfd, dirfd, name);
+	staged_init(fs, &staged);
+	r = make(fs, thing, dirfd, staged.dirfd, staged.name);
+	return r < 0 ? r : staged_publish(&staged, dirfd, name, RENAME_NOREPLACE);
+}
+
 static int place_over_file_mark(struct fs *fs, const struct thing *thing, struct lower_obj *lower,
 				int dirfd, const char *name)
 {
-	int r = make(thing, dirfd, name, has_default_acl(fs, dirfd));
+	int r = place_free(fs, thing, dirfd, name);
 
 	if (r == 0 && is_dir(thing)) {
 		r = lower_has_dir(lower, name);
@@ -136,7 +194,7 @@ static int place(struct fs *fs, const struct thing *thing, struct lower_obj *low
 		if (r != LOWER_ABSENT)
 			return r < 0 ? r : -EEXIST;
 	}
-	return make(thing, dirfd, name, has_default_acl(fs, dirfd));
+	return place_free(fs, thing, dirfd, name);
 }
 
 /* Checks and copies up the directory, then places the thing; *ret is the directory in upper. */
@@ -194,7 +252,7 @@ int fs_create(struct fs *fs, struct node *dir, const char *name, const struct ne
 		return -EPERM;
 	r = place_in(fs, &thing, dir, name, &ref);
 	if (r == 0)
-		r = fd_stat(ref->fd, name, &entry.st);
+		r = owner_stat(fs, ref->fd, name, &entry.st);
 	if (r == 0)
 		r = newborn_node(fs, &entry.st, &entry.node);
 	if (r == 0)
@@ -222,9 +280,9 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller
 		return r;
 	r = staged_init_like(fs, ref->fd, &staged);
 	if (r == 0)
-		r = make(&thing, staged.dirfd, staged.name, has_default_acl(fs, staged.dirfd));
+		r = make(fs, &thing, ref->fd, staged.dirfd, staged.name);
 	if (r == 0)
-		r = fd_stat(staged.dirfd, staged.name, &entry.st);
+		r = owner_stat(fs, staged.dirfd, staged.name, &entry.st);
 	if (r == 0)
 		r = newborn_node(fs, &entry.st, &entry.node);
 	if (r == 0)

@@ -148,16 +148,36 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 	return n < 0 ? -errno : n;
 }
 
-off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence)
+/* The part from `start` up to `end`, if there is any. */
+static struct extent extent_between(off_t start, off_t end)
+{
+	return (struct extent){ start, end > start ? end - start : 0 };
+}
+
+off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence, struct extent *hole)
 {
 	int r;
 	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, false, &r);
+	struct stat st;
+	off_t at, data, end;
 
+	*hole = (struct extent){ 0 };
 	if (!ref)
 		return r;
 	/* The position of a shared descriptor is nobody's: only the answer counts. */
-	offset = lseek(ref->fd, offset, whence);
-	return offset < 0 ? -errno : offset;
+	at = lseek(ref->fd, offset, whence);
+	at = at < 0 ? -errno : at;
+	if (fd_stat(ref->fd, NULL, &st) < 0 || offset < 0 || (at < 0 && at != -ENXIO))
+		return at;
+	/* What the kernel collects may also make the file longer. */
+	end = fs->config->writeback ? INT64_MAX : st.st_size;
+	if (whence == SEEK_DATA) {
+		*hole = extent_between(offset, at < 0 ? end : at);
+	} else if (whence == SEEK_HOLE) {
+		data = at < 0 ? -1 : lseek(ref->fd, at, SEEK_DATA);
+		*hole = extent_between(at < 0 ? offset : at, data < 0 ? end : data);
+	}
+	return at;
 }
 
 int fs_sync(struct fs *fs, struct node *node, bool data_only)

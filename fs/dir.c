@@ -58,7 +58,9 @@ static int add_upper(struct merge *merge, const struct dirent *entry)
 		if (whiteout_is_device(&st))
 			return listing_hide(merge->listing, entry->d_name);
 	}
-	r = number_of(merge, entry->d_name, &st, &ino);
+	r = owner_complete(merge->fs, merge->dirfd, entry->d_name, &st);
+	if (r == 0)
+		r = number_of(merge, entry->d_name, &st, &ino);
 	if (r == -ENOENT || r == -ENOTDIR)
 		return 0;
 	if (r == 0)

@@ -143,6 +143,8 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	stale = open_lower(fs);
 	if (stale < 0)
 		r = stale;
+	else
+		lower_use_overrides(fs->lower, config->override);
 	if (r == 0)
 		r = stack_id(config, &fs->stack_id);
 	if (r == 0 && config->upper >= 0)

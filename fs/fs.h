@@ -16,6 +16,7 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
+#include "core/override.h"
 #include "core/whiteout.h"
 #include "node.h"
 #include "state.h"
@@ -32,6 +33,9 @@ struct fs_config {
 	bool is_volatile; /* nothing is ever synced */
 	bool redirect_dir; /* lower directories may be renamed */
 	bool static_nlink; /* directories say 1 */
+	bool writeback; /* the kernel collects what is written before we see it */
+	bool no_acl; /* ACLs are neither shown nor kept */
+	enum override override; /* owners are written beside objects */
 	struct state_journal *journal; /* shared by the workers of a mount, or NULL */
 	bool is_restart; /* another worker served this mount before */
 };
@@ -139,7 +143,7 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 int fs_unlink(struct fs *fs, struct node *dir, const char *name);
 int fs_rmdir(struct fs *fs, struct node *dir, const char *name);
 
-/* flags: RENAME_NOREPLACE or RENAME_EXCHANGE. -EXDEV for a lower directory without redirect_dir. */
+/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (no whiteout is ever seen). -EXDEV for a lower directory without redirect_dir. */
 int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
 	      const char *newname, unsigned int flags);
 
@@ -214,7 +218,16 @@ int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t
 		 const struct killer *killer);
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out,
 		      off_t out_offset, size_t size, const struct killer *killer);
-off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence);
+
+/*
+ * As lseek(2) with SEEK_DATA or SEEK_HOLE.  *hole, if its length is not 0, is
+ * what the answer takes for a hole; the kernel may hold data for it that we
+ * have not seen yet.
+ */
+struct extent {
+	off_t start, length;
+};
+off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence, struct extent *hole);
 
 /* A file's data, a directory's names, or everything, made durable. */
 int fs_sync(struct fs *fs, struct node *node, bool data_only);

@@ -31,8 +31,10 @@ static int find_upper(struct fs *fs, struct lower_obj *lower, int dirfd, const c
 		      struct found *ret)
 {
 	struct node *made = &ret->made;
-	int r;
+	int r = owner_complete(fs, dirfd, name, &ret->st);
 
+	if (r < 0)
+		return r;
 	*made = (struct node){ .type = ret->st.st_mode & S_IFMT,
 			       .has_upper = true,
 			       .real = ret->st.st_ino };

@@ -25,6 +25,7 @@
 
 #include "loop.h"
 #include "op.h"
+#include "op_seek.h"
 #include "options.h"
 #include "stack.h"
 #include "supervisor.h"
@@ -131,19 +132,31 @@ static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *
 	struct mount mount = { .fs = fs,
 			       .uids = &daemon->options.uids,
 			       .gids = &daemon->options.gids,
+			       .has_acl = !daemon->options.no_acl,
 			       .timeout = daemon->options.timeout };
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
+	struct fuse_lowlevel_ops handlers = ops;
 	struct fuse_session *session = NULL;
+	struct seeker seeker;
 	char device[32];
 	int r;
 
 	snprintf(device, sizeof(device), "/dev/fd/%d", supervised->fuse_fd);
 	if (!isfinite(mount.timeout))
 		mount.timeout = 1e9; /* some thirty years: libfuse wants a finite number */
+	/* Without handlers the requests are answered ENOSYS, and the kernel makes no more. */
+	if (daemon->options.no_xattrs) {
+		handlers.getxattr = NULL;
+		handlers.setxattr = NULL;
+		handlers.listxattr = NULL;
+		handlers.removexattr = NULL;
+	}
 	if (fuse_opt_add_arg(&args, "cairnfs") == 0 &&
 	    (!daemon->options.debug || fuse_opt_add_arg(&args, "-d") == 0))
-		session = fuse_session_new(&args, &ops, sizeof(ops), &mount);
+		session = fuse_session_new(&args, &handlers, sizeof(handlers), &mount);
+	seeker_init(&seeker, supervised->fuse_fd);
 	mount.session = session;
+	mount.seeker = &seeker;
 	fs->nodes.dir_changed = op_dir_changed;
 	fs->nodes.dir_changed_context = session;
 	r = session && fuse_session_mount(session, device) == 0 ? 0 : -EIO;
@@ -152,6 +165,7 @@ static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *
 	if (r == 0)
 		r = loop_run(session, supervised);
 	fs->nodes.dir_changed = NULL;
+	seeker_done(&seeker);
 	if (session)
 		fuse_session_destroy(session);
 	fuse_opt_free_args(&args);

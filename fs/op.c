@@ -135,14 +135,18 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	static const uint64_t wanted[] = {
 		FUSE_CAP_NO_OPEN_SUPPORT,     FUSE_CAP_NO_OPENDIR_SUPPORT,
 		FUSE_CAP_EXPLICIT_INVAL_DATA, FUSE_CAP_HANDLE_KILLPRIV_V2,
-		FUSE_CAP_POSIX_ACL,	      FUSE_CAP_DONT_MASK,
-		FUSE_CAP_PARALLEL_DIROPS,     FUSE_CAP_CACHE_SYMLINKS,
-		FUSE_CAP_EXPORT_SUPPORT,
+		FUSE_CAP_DONT_MASK,	      FUSE_CAP_PARALLEL_DIROPS,
+		FUSE_CAP_CACHE_SYMLINKS,      FUSE_CAP_EXPORT_SUPPORT,
 	};
 
-	(void)userdata;
+	const struct mount *mount = userdata;
+
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
 		fuse_set_feature_flag(conn, wanted[i]);
+	if (mount->has_acl)
+		fuse_set_feature_flag(conn, FUSE_CAP_POSIX_ACL);
+	if (mount->fs->config->writeback)
+		fuse_set_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
 	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	fuse_unset_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
 }

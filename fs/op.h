@@ -16,7 +16,9 @@
 struct mount {
 	struct fs *fs;
 	struct fuse_session *session;
+	struct seeker *seeker;
 	const struct idmap *uids, *gids;
+	bool has_acl; /* what the kernel is to do itself */
 	double timeout; /* seconds; how long the kernel may keep names and attributes */
 };
 

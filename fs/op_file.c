@@ -115,18 +115,3 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 		op_reply_size(req, fs_copy_range(op_fs(req), in, off_in, out, off_out, len,
 						 killer_of(req, &killer)));
 }
-
-void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
-{
-	cleanup_node struct node *node = op_node(req, ino);
-	off_t at;
-
-	(void)fi;
-	if (!node)
-		return;
-	at = fs_seek(op_fs(req), node, off, whence);
-	if (at < 0)
-		fuse_reply_err(req, (int)-at);
-	else
-		fuse_reply_lseek(req, at);
-}

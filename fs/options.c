@@ -45,6 +45,13 @@ const char options_help[] =
 	"  gidmapping=C:H:N[:...]  others are shown as 65534\n"
 	"  squash_to_uid=ID, squash_to_gid=ID, squash_to_root\n"
 	"                          all owners are shown as this\n"
+	"  xattr_permissions=0|1|2 owners, modes and devices are kept in xattrs: not at all (0), "
+	"in\n"
+	"                          security.fuseoverlayfs.override_stat (1), or in\n"
+	"                          user.containers.override_stat (2); implies noacl\n"
+	"  noacl                   no POSIX ACLs\n"
+	"  noxattrs=0|1            no extended attributes; implies noacl\n"
+	"  writeback=0|1           the kernel collects what is written, and writes it later (0)\n"
 	"  timeout=SECONDS         how long the kernel keeps names and attributes (for ever)\n"
 	"  chain=FILE              index of the branches, made by cairn\n"
 	"  chain_id=ID             what chain it must be of\n"
@@ -62,6 +69,7 @@ enum kind {
 	SQUASH_BOTH,
 	ATIME,
 	TIMEOUT,
+	OVERRIDE,
 	REFUSED,
 };
 
@@ -105,6 +113,11 @@ static const struct spec specs[] = {
 	{ "squash_to_uid", SQUASH, AT(uids) },
 	{ "squash_to_gid", SQUASH, AT(gids) },
 	{ "timeout", TIMEOUT },
+	{ "xattr_permissions", OVERRIDE },
+	{ "noacl", SET, AT(no_acl) },
+	{ "acl", CLEAR, AT(no_acl) },
+	{ "noxattrs", SWITCH, AT(no_xattrs) },
+	{ "writeback", SWITCH, AT(writeback) },
 	{ "debug", SET, AT(debug) },
 	{ "remount", REFUSED },
 	/* Of mount(8) and fstab: they are about how and when to mount, not about what. */
@@ -133,11 +146,8 @@ static const struct spec specs[] = {
 	{ "index", IGNORED },
 	{ "xino", IGNORED },
 	/* Of container engines: accepted, not yet acted upon (README, "What is not there yet"). */
-	{ "xattr_permissions", IGNORED },
 	{ "metacopy", IGNORED },
 	{ "userxattr", IGNORED },
-	{ "noacl", IGNORED },
-	{ "noxattrs", IGNORED },
 	{ "threaded", IGNORED },
 	{ "context", IGNORED },
 	{ "fscontext", IGNORED },
@@ -281,6 +291,14 @@ static int set_timeout(struct options *options, const char *value, char **error)
 	return 0;
 }
 
+static int set_override(struct options *options, const char *value, char **error)
+{
+	if (strlen(value) != 1 || *value < '0' || *value > '2')
+		return refuse(error, "option xattr_permissions: '%s' is neither 0, 1 nor 2", value);
+	options->override = (enum override)(*value - '0');
+	return 0;
+}
+
 static int apply(struct options *options, const struct spec *spec, char *value, char **error)
 {
 	void *at = (char *)options + spec->offset;
@@ -308,6 +326,7 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	case IDMAP:
 	case SQUASH:
 	case TIMEOUT:
+	case OVERRIDE:
 		break;
 	}
 	if (!value || !*value)
@@ -315,6 +334,8 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	switch (spec->kind) {
 	case TIMEOUT:
 		return set_timeout(options, value, error);
+	case OVERRIDE:
+		return set_override(options, value, error);
 	case IDMAP:
 		return set_idmap(at, spec->name, value, error);
 	case SQUASH:
@@ -378,6 +399,9 @@ static int check(struct options *options, char **error)
 		return refuse(error, "option workdir needs upperdir");
 	if (options->is_volatile)
 		options->do_fsync = false;
+	/* An ACL is part of a mode that is not the real one, and speaks of ids that are not. */
+	if (options->override != OVERRIDE_NONE || options->no_xattrs)
+		options->no_acl = true;
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include <stddef.h>
 
 #include "core/idmap.h"
+#include "core/override.h"
 
 struct options {
 	char *source; /* shown in /proc/mounts */
@@ -30,6 +31,9 @@ struct options {
 	bool has_suid, has_dev, has_exec;
 	int atime; /* of enum atime */
 	struct idmap uids, gids;
+	enum override override;
+	bool no_acl, no_xattrs;
+	bool writeback;
 	double timeout; /* seconds for which the kernel may keep what it was told */
 	bool foreground, debug;
 	bool show_help, show_version;

@@ -64,13 +64,37 @@ static int lower_type_at(struct end *end, mode_t *ret)
 	return r;
 }
 
+/*
+ * Marks the upper part `fd` of a directory that moves with where `lower`, its
+ * lower part, is: the whole path, or, if that is too long for an xattr, the one
+ * name that will do within a directory.  -EXDEV, as overlayfs has it, if neither.
+ */
+static int set_redirect(struct fs *fs, struct end *from, struct end *to, struct lower_obj *lower,
+			int fd)
+{
+	cleanup_lower_obj struct lower_obj *found = NULL;
+	cleanup_free char *path = NULL;
+	const char *name;
+	int r = lower_path(lower, &path);
+
+	if (r == 0)
+		r = redirect_set(&fs->caps.style, fd, path);
+	if (r != -ENOSPC && r != -ERANGE && r != -E2BIG)
+		return r;
+	name = strrchr(path, '/') + 1;
+	if (from->dir == to->dir && from->lower)
+		r = lower_lookup(from->lower, name, &found, NULL);
+	if (r < 0 || !found || found->ino != lower->ino)
+		return -EXDEV;
+	return redirect_set(&fs->caps.style, fd, name);
+}
+
 /* Copies up what moves from `from`, and marks it for its new place, `to`. */
 static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
 {
 	struct node *node = from->entry.node;
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	cleanup_free char *path = NULL;
 	mode_t type;
 	int r;
 
@@ -86,9 +110,7 @@ static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
 	if (!ref)
 		return r;
 	if (lower) {
-		r = lower_path(lower, &path);
-		if (r == 0)
-			r = redirect_set(&fs->caps.style, ref->fd, path);
+		r = set_redirect(fs, from, to, lower, ref->fd);
 		return r < 0 ? r : names_moved(fs, node);
 	}
 	r = lower_type_at(to, &type);
@@ -294,7 +316,8 @@ static int check(struct end *from, struct end *to, unsigned int flags)
 {
 	bool from_is_dir = S_ISDIR(from->entry.node->type);
 
-	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
+	/* The whiteout that RENAME_WHITEOUT asks for hides what lower has; so does every rename. */
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
 		return -EINVAL;
 	if (flags & RENAME_NOREPLACE && to->entry.node)
 		return -EEXIST;

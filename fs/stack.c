@@ -318,6 +318,9 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	stack->config.is_volatile = options->is_volatile;
 	stack->config.redirect_dir = options->redirect_dir;
 	stack->config.static_nlink = options->static_nlink;
+	stack->config.writeback = options->writeback;
+	stack->config.no_acl = options->no_acl;
+	stack->config.override = options->override;
 	if (r == 0 && options->upperdir)
 		r = open_top(options, stack, error);
 	if (r == 0)

@@ -185,20 +185,20 @@ int upper_merges_with(struct fs *fs, int dirfd, const char *name, struct lower_o
 	int r = fd < 0 ? fd : redirect_get(fd, &redirect);
 
 	*ret = NULL;
-	if (r < 0)
-		return r;
+	if (r == 0 && !redirect && !lower)
+		return 0;
+	if (r >= 0)
+		r = opaque_get(fd);
+	if (r < 0 || r == OPAQUE_YES)
+		return r < 0 ? r : 0;
 	if (redirect) {
 		r = follow_redirect(fs, lower, redirect, &found);
-	} else if (lower) {
-		r = opaque_get(fd);
-		if (r == OPAQUE_YES)
+	} else {
+		r = whiteout_has_file(dirfd, name);
+		if (r > 0)
 			return 0;
-		if (r >= 0)
-			r = whiteout_has_file(dirfd, name);
 		if (r == 0)
 			r = lower_lookup(lower, name, &found, NULL);
-		else if (r > 0)
-			return 0;
 	}
 	if (r == LOWER_FOUND && S_ISDIR(found->type))
 		*ret = take_ptr(found);

@@ -98,6 +98,28 @@ int staged_publish(struct staged *staged, int dirfd, const char *name, unsigned 
 void creds_assume(const struct caller *caller);
 void creds_drop(void);
 
+/* --- owners (owner.c) --- */
+
+/* Whether an object of such a mode has its owner, mode and type written beside it. */
+bool owner_is_written(struct fs *fs, mode_t mode);
+
+/* What such an object is on disk. */
+mode_t owner_real_mode(mode_t mode);
+
+/* As fd_stat, with the owner, mode and type that count; owner_complete has asked already. */
+int owner_stat(struct fs *fs, int dirfd, const char *name, struct stat *ret);
+int owner_complete(struct fs *fs, int dirfd, const char *name, struct stat *st);
+
+/* Writes owner, mode and type beside the object, which owner_is_written said yes of. */
+int owner_write(struct fs *fs, int fd, const struct stat *st);
+
+/* As fd_chown and fd_chmod. */
+int owner_set(struct fs *fs, int fd, uid_t uid, gid_t gid);
+int owner_set_mode(struct fs *fs, int fd, mode_t mode);
+
+/* Gives a copy the owner, mode and times of the original. */
+int owner_copy(struct fs *fs, int fd, const struct stat *st);
+
 /* --- origin marks (origin.c): which lower object a file in upper was copied from --- */
 
 /* Marks `fd` as number `ino`; false where no mark can be written. */

@@ -113,6 +113,26 @@ wait_for() {
 	fail "waited in vain for: $*"
 }
 
+# rootless PROGRAM [ARGUMENT...]: runs it for user 12345 as root of a user namespace in which 65536 ids are mapped, as podman
+# does, with mounts of its own and a /dev/fuse that is for all users, as on most systems.
+rootless() {
+	rm -f "$lib_log/pid" "$lib_log/go" "$lib_log/fuse-node"
+	mkfifo -m 666 "$lib_log/pid" "$lib_log/go"
+	mknod -m 666 "$lib_log/fuse-node" c 10 229
+	# shellcheck disable=SC2016 # the other shells'
+	LIB_LOG=$lib_log unshare -m --propagation private sh -ec '
+		mount --bind "$LIB_LOG/fuse-node" /dev/fuse
+		exec setpriv --reuid 12345 --regid 12345 --clear-groups unshare -Um --propagation private sh -ec '"'"'
+			echo $$ >"$LIB_LOG/pid"
+			read -r _ <"$LIB_LOG/go"
+			exec "$@"'"'"' sh "$@"' sh "$@" &
+	rootless_child=$!
+	read -r rootless_pid <"$lib_log/pid"
+	printf '0 12345 1\n1 200000 65535\n' | tee "/proc/$rootless_pid/uid_map" >"/proc/$rootless_pid/gid_map"
+	echo go >"$lib_log/go"
+	wait "$rootless_child"
+}
+
 # ---- comparing ----
 
 # treelist [--no-times|--no-ids|--dir-times]... DIR: a canonical listing of a tree.

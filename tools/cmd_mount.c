@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,35 @@ static void put_directory(FILE *out, const char *option, const struct store *sto
 	fprintf(out, "/containers/%s/%s", id, part);
 }
 
+/* How many user ids there are in our user namespace. */
+static uint64_t n_ids(void)
+{
+	FILE *map = fopen("/proc/self/uid_map", "re");
+	uint64_t first, outer, size, sum = 0;
+
+	if (!map)
+		return UINT32_MAX;
+	while (fscanf(map, "%" SCNu64 " %" SCNu64 " %" SCNu64, &first, &outer, &size) == 3)
+		sum += size;
+	fclose(map);
+	return sum;
+}
+
+/*
+ * Without privilege, the owners that import could not set are written beside
+ * the files.  Where only one user is to be had, all files are that one's: the
+ * kernel would let nobody use those of others.
+ */
+static void put_rootless(FILE *out)
+{
+	uint64_t n = n_ids();
+
+	if (geteuid() != 0 || n < UINT32_MAX)
+		fputs(",xattr_permissions=2", out);
+	if (n == 1)
+		fputs(",squash_to_root", out);
+}
+
 static char *make_options(const struct store *store, const struct image *image,
 			  const struct container *container)
 {
@@ -86,8 +116,7 @@ static char *make_options(const struct store *store, const struct image *image,
 	fprintf(out, "/chains/%s.mdb,chain_id=%s", image->chain.hex, image->chain.hex);
 	if (container->read_only)
 		fputs(",ro", out);
-	if (geteuid() != 0)
-		fputs(",xattr_permissions=2", out);
+	put_rootless(out);
 	return fclose(out) == 0 ? text : NULL;
 }
 

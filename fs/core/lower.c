@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/lower.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 
@@ -30,11 +31,59 @@ void lower_unref(struct lower_obj *obj)
 		obj->lower->ops->free_obj(obj);
 }
 
+/* --- overrides: what is written beside an object counts --- */
+
+void lower_use_overrides(struct lower *lower, enum override kind)
+{
+	lower->override = kind;
+}
+
+static bool may_have_override(const struct lower_obj *obj)
+{
+	/* A stand-in has the type it stands for; what it is, is a regular file. */
+	return obj->lower->override != OVERRIDE_NONE && !S_ISLNK(obj->type);
+}
+
+/* Applies the override of an object whose attributes as they are on disk are in *st. */
+static int apply_override(struct lower_obj *obj, struct stat *st)
+{
+	const char *name;
+
+	for (size_t i = 0; (name = override_name(obj->lower->override, i)); i++) {
+		char text[OVERRIDE_MAX];
+		ssize_t n = obj->lower->ops->xattr_get(obj, name, text, sizeof(text) - 1);
+
+		if (n >= 0) {
+			text[n] = '\0';
+			override_parse(text, st);
+			return 0;
+		}
+		if (n != -ENODATA && n != -EOPNOTSUPP && n != -ERANGE && n != -EPERM)
+			return (int)n;
+	}
+	return 0;
+}
+
 int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret, struct stat *st)
 {
+	cleanup_lower_obj struct lower_obj *obj = NULL;
+	struct stat found;
+	int r;
+
 	if (!S_ISDIR(dir->type))
 		return LOWER_ABSENT;
-	return dir->lower->ops->lookup(dir, name, ret, st);
+	if (!st && dir->lower->override != OVERRIDE_NONE)
+		st = &found;
+	r = dir->lower->ops->lookup(dir, name, &obj, st);
+	if (r == LOWER_FOUND && may_have_override(obj)) {
+		int failed = apply_override(obj, st);
+
+		if (failed < 0)
+			return failed;
+		obj->type = st->st_mode & S_IFMT;
+	}
+	*ret = take_ptr(obj);
+	return r;
 }
 
 int lower_walk(struct lower *lower, const char *path, struct lower_obj **ret)
@@ -52,14 +101,45 @@ int lower_source(struct lower_obj *obj, unsigned int *branch, char **path)
 	return obj->lower->ops->source(obj, branch, path);
 }
 
+/* A listing with the types that stand-ins stand for. */
+static int list_overridden(struct lower_obj *dir, struct listing **ret)
+{
+	cleanup_listing struct listing *plain = NULL;
+	cleanup_listing struct listing *made = listing_new();
+	int r = made ? dir->lower->ops->list(dir, &plain) : -ENOMEM;
+
+	for (size_t i = 0; r >= 0 && i < listing_count(plain); i++) {
+		const struct listing_entry *entry = listing_at(plain, i);
+		cleanup_lower_obj struct lower_obj *obj = NULL;
+		unsigned char type = entry->type;
+
+		if (type == DT_REG) {
+			r = lower_lookup(dir, entry->name, &obj, NULL);
+			if (r == LOWER_FOUND)
+				type = (unsigned char)IFTODT(obj->type);
+		}
+		if (r >= 0)
+			r = listing_add(made, entry->name, type, entry->ino, entry->source);
+	}
+	if (r < 0)
+		return r;
+	listing_seal(made);
+	*ret = take_ptr(made);
+	return 0;
+}
+
 int lower_list(struct lower_obj *dir, struct listing **ret)
 {
+	if (dir->lower->override != OVERRIDE_NONE)
+		return list_overridden(dir, ret);
 	return dir->lower->ops->list(dir, ret);
 }
 
 int lower_stat(struct lower_obj *obj, struct stat *ret)
 {
-	return obj->lower->ops->stat(obj, ret);
+	int r = obj->lower->ops->stat(obj, ret);
+
+	return r == 0 && may_have_override(obj) ? apply_override(obj, ret) : r;
 }
 
 int lower_readlink(struct lower_obj *obj, char **ret)
@@ -67,16 +147,23 @@ int lower_readlink(struct lower_obj *obj, char **ret)
 	return obj->lower->ops->readlink(obj, ret);
 }
 
+static bool is_hidden(struct lower_obj *obj, const char *name)
+{
+	return whiteout_is_private_xattr(name) || override_is_name(obj->lower->override, name);
+}
+
 ssize_t lower_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size)
 {
-	if (whiteout_is_private_xattr(name))
+	if (is_hidden(obj, name))
 		return -ENODATA;
 	return obj->lower->ops->xattr_get(obj, name, value, size);
 }
 
 ssize_t lower_xattr_list(struct lower_obj *obj, char **ret)
 {
-	return obj->lower->ops->xattr_list(obj, ret);
+	ssize_t n = obj->lower->ops->xattr_list(obj, ret);
+
+	return n < 0 ? n : (ssize_t)override_list_filter(obj->lower->override, *ret, (size_t)n);
 }
 
 int lower_open(struct lower_obj *obj, int flags)

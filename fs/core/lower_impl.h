@@ -28,6 +28,7 @@ struct lower_ops {
 /* The first member of both implementations. */
 struct lower {
 	const struct lower_ops *ops;
+	enum override override; /* what lower.c is to show in place of the filesystem's word */
 };
 
 #endif

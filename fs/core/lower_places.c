@@ -284,11 +284,7 @@ static int add_branch_root(struct finding *finding, unsigned int branch)
 	struct stat st;
 	int r = fd_stat(fd, NULL, &st);
 
-	if (r == 0)
-		r = add_place(finding, branch, strdup("."), &st);
-	if (r == 0)
-		r = opaque_get(fd);
-	return r < 0 ? r : r == OPAQUE_YES ? STOP : GO_ON;
+	return r < 0 ? r : add_place(finding, branch, strdup("."), &st);
 }
 
 /*
@@ -299,8 +295,12 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 			  char **below)
 {
 	CLEANUP(descent_done) struct descent descent = { .finding = finding, .branch = branch };
-	bool stop = false;
+	bool stop;
+	int r = opaque_get(finding->dirs->branches[branch]);
 
+	if (r < 0)
+		return r;
+	stop = r == OPAQUE_YES;
 	descent.dirfd = fd_open(finding->dirs->branches[branch], ".", O_PATH | O_DIRECTORY, 0);
 	descent.walked = strdup(".");
 	descent.below = strdup(".");
@@ -308,12 +308,12 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 		return descent.dirfd < 0 ? descent.dirfd : -ENOMEM;
 	if (!*path) {
 		*below = take_ptr(descent.below);
-		return add_branch_root(finding, branch);
+		r = add_branch_root(finding, branch);
+		return r < 0 ? r : stop ? STOP : GO_ON;
 	}
 	while (*path) {
 		size_t length = strcspn(path, "/");
 		cleanup_free char *name = strndup(path, length);
-		int r;
 
 		path += length + strspn(path + length, "/");
 		r = name ? descend(&descent, name, !*path, &stop) : -ENOMEM;

@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/fdcache.h"
 #include "core/listing.h"
+#include "core/override.h"
 
 struct lower;
 
@@ -61,6 +62,9 @@ int lower_of_chain(const int branches[], size_t n_branches, int dirfd, const cha
 
 /* Accepts NULL. No object may be left. */
 void lower_free(struct lower *lower);
+
+/* Owners, modes and types are from now on shown as `kind` has them; before any object is used. */
+void lower_use_overrides(struct lower *lower, enum override kind);
 
 /* The root directory, with a reference. */
 struct lower_obj *lower_root(struct lower *lower);
@@ -103,7 +107,7 @@ int lower_stat(struct lower_obj *obj, struct stat *ret);
 
 int lower_readlink(struct lower_obj *obj, char **ret);
 
-/* As xattr_get and xattr_list; marks of union filesystems are not shown. */
+/* As xattr_get and xattr_list; marks of union filesystems, and overrides in use, are not shown. */
 ssize_t lower_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size);
 ssize_t lower_xattr_list(struct lower_obj *obj, char **ret);
 

@@ -16,8 +16,6 @@
 struct archive_entry;
 
 /* Where what the caller may not do itself is written for the mount to show. */
-#define META_OVERRIDE "user.containers.override_stat"
-
 struct meta {
 	mode_t mode; /* type and permissions */
 	uid_t uid;
@@ -39,8 +37,8 @@ struct meta meta_of_missing_directory(void);
  * is a regular file) all of `meta` but a default ACL, which would spread to what is
  * made inside later: meta_set_default_acl does that at the end.
  *
- * Unless `privileged`, what the system refuses is written to META_OVERRIDE,
- * and the object stays readable and writable for its owner.
+ * Unless `privileged`, what the system refuses is written beside it
+ * (core/override.h), and the object stays readable and writable for its owner.
  * `stands_in`: the object is a regular file in place of a node that could not be made.
  */
 int meta_apply(const struct meta *meta, int fd, bool privileged, bool stands_in,

@@ -31,4 +31,22 @@ fallocate -l 2000000 m/pre
 [ "$(stat -c %s m/pre)" = 2000000 ] || fail "preallocated"
 truncate -s 3000000 m/pre
 [ "$(tail -c 2 m/pre | od -An -tx1)" = " 00 00" ] || fail "extended"
+# Data that a mapping has put into a hole, and that nobody has written back yet, is no hole.
+if command -v python3 >"$TMP/have"; then
+	timeout 20 python3 - m/mapped m/huge <<-'EOF' || fail "mapped data taken for a hole"
+		import mmap, os, sys
+		for path, at in ((sys.argv[1], 500000), (sys.argv[2], 9 << 30)):
+		    fd = os.open(path, os.O_RDWR | os.O_CREAT)
+		    if os.fstat(fd).st_size == 0:
+		        os.ftruncate(fd, 1 << 20)
+		    page = at // 4096 * 4096
+		    map = mmap.mmap(fd, 4096, offset=page)
+		    map[at - page] = 1
+		    found = os.lseek(fd, page - 40960, os.SEEK_DATA)
+		    assert found == page, (path, found)
+		    assert os.lseek(fd, page - 40960, os.SEEK_HOLE) == page - 40960
+		    assert os.lseek(fd, page, os.SEEK_HOLE) > page
+		    map.close()
+	EOF
+fi
 umount m

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Without privilege: what cannot be set on disk is written down for the mount to show.
+# shellcheck disable=SC2016 # texts are for another shell
 . "$(dirname "$0")/lib.sh"
 need_root
 need tar setpriv getfattr
@@ -35,6 +36,44 @@ b=$(branch image:latest 0)
 [ -e "$b/.wh.gone" ] || [ -c "$b/gone" ] || fail "whiteout"
 [ "$(getfattr --absolute-names --only-values -n user.overlay.opaque "$b/op")" = y ] || fail "opaque"
 [ -z "$(find "$store" ! -user 12345)" ] || fail "files of another user"
+
+# A mount shows what was written down: to root of a namespace with many users, and as root's to one with no other. (A
+# symbolic link is the importing user's: nothing can be written beside it.)
+if [ -c /dev/fuse ]; then
+	cp "$CAIRN" "$CAIRNFS" "$TMP"
+	mkdir "$TMP/home/m"
+	chown 12345:12345 "$TMP/home/m"
+	cat >"$TMP/session" <<-'EOF'
+		"$TMP/cairn" --root "$STORE" mount image "$TMP/home/m"
+		cd "$TMP/home/m"
+		stat -c '%n %u:%g %a %F' d d/root mine other null s x
+		if [ "$FULL" ]; then
+			chown 3:4 mine
+			mkdir sub
+			chown 5:6 sub
+			stat -c '%n %u:%g %a' mine sub
+		fi
+	EOF
+	store=$TMP/home/store
+	FULL=1 STORE=$store CAIRN_CAIRNFS=$TMP/cairnfs rootless sh -ec '. "$TMP/session"; cd /; "$TMP/cairn" --root "$STORE" umount "$TMP/home/m"' >"$TMP/got"
+	cat >"$TMP/want" <<-'EOF'
+		d 0:0 755 directory
+		d/root 0:0 644 regular file
+		mine 12345:12345 644 regular file
+		other 7:8 644 regular file
+		null 7:8 644 character special file
+		s 12345:12345 777 symbolic link
+		x 7:8 755 directory
+		mine 3:4 644
+		sub 5:6 755
+	EOF
+	same "$TMP/want" "$TMP/got"
+	FULL='' STORE=$store CAIRN_CAIRNFS=$TMP/cairnfs rootless unshare -Urm sh -ec '
+		. "$TMP/session"; cd /; "$TMP/cairn" --root "$STORE" umount "$TMP/home/m"' >"$TMP/got"
+	sed '/^[ms][iu]/d; s/ [0-9]*:[0-9]* / 0:0 /' "$TMP/want" >"$TMP/squashed"
+	sed '/^mi/d' "$TMP/got" >"$TMP/got.rest"
+	same "$TMP/squashed" "$TMP/got.rest"
+fi
 
 # Modes that would shut out the daemon.
 mkdir -p "$TMP/t/locked/in"

@@ -524,6 +524,20 @@ static void test_opaque_root(void)
 	assert_streq(names_in(""), "a b ");
 	assert_streq(what("c"), NULL);
 	end();
+	/* Nor does a redirect lead past it. */
+	begin(3);
+	make_dir(branches[0], "d", 0755);
+	make_dir(branches[2], "origin", 0755);
+	make_file(branches[2], "origin/old", "old");
+	make_file(branches[1], ".wh..wh..opq", "");
+	if (try_mark(branches[0], "d", "redirect", "/origin")) {
+		open_lower();
+		assert_streq(names_in("d"), "");
+	} else {
+		skipped("redirects", "no xattrs here");
+		open_lower();
+	}
+	end();
 }
 
 /* --- redirects --- */

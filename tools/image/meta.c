@@ -18,6 +18,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "core/override.h"
 #include "core/whiteout.h"
 
 static const char access_acl[] = "system.posix_acl_access";
@@ -145,23 +146,14 @@ int meta_default_acl(const struct meta *meta, void **ret, size_t *ret_size)
 	return acl_encode(meta->entry, ARCHIVE_ENTRY_ACL_TYPE_DEFAULT, ret, ret_size);
 }
 
-/* `uid:gid:mode:type`, as containers/storage writes it. */
 static int write_override(const struct meta *meta, int fd)
 {
-	char text[96], type[48] = "file";
+	struct stat st = { .st_mode = meta->mode,
+			   .st_uid = meta->uid,
+			   .st_gid = meta->gid,
+			   .st_rdev = meta->rdev };
 
-	if (S_ISDIR(meta->mode))
-		strcpy(type, "dir");
-	else if (S_ISFIFO(meta->mode))
-		strcpy(type, "pipe");
-	else if (S_ISSOCK(meta->mode))
-		strcpy(type, "socket");
-	else if (S_ISCHR(meta->mode) || S_ISBLK(meta->mode))
-		snprintf(type, sizeof(type), "%s-%u-%u", S_ISCHR(meta->mode) ? "char" : "block",
-			 major(meta->rdev), minor(meta->rdev));
-	snprintf(text, sizeof(text), "%u:%u:0%o:%s", meta->uid, meta->gid, meta->mode & 07777,
-		 type);
-	return xattr_set(fd, META_OVERRIDE, text, strlen(text), 0);
+	return override_write(OVERRIDE_USER, fd, &st);
 }
 
 /* Owner: 0, or 1 when the system refused it and that is to be written down. */
@@ -208,7 +200,8 @@ int meta_apply(const struct meta *meta, int fd, bool privileged, bool stands_in,
 		       (S_ISDIR(meta->mode) ? 0700 : 0600);
 		r = refused || stands_in || mode != wanted ? write_override(meta, fd) : 0;
 		if (r < 0)
-			return error_errno(error, r, "attribute %s cannot be set", META_OVERRIDE);
+			return error_errno(error, r, "attribute %s cannot be set",
+					   override_name(OVERRIDE_USER, 0));
 	}
 	r = apply_mode(meta, fd, mode, stands_in);
 	if (r < 0)
