@@ -24,6 +24,8 @@ static struct fd_ref *open_upper_file(struct fs *fs, struct node *node, int *err
 		*error = fd;
 		return NULL;
 	}
+	if (fs->config->no_atime)
+		fd_keep_atime(fd);
 	ref = fdcache_put(&fs->fds, &node->data, fd);
 	if (!ref)
 		*error = -ENOMEM;

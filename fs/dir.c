@@ -78,6 +78,8 @@ static int list_upper(struct merge *merge)
 
 	if (r < 0)
 		return r;
+	if (merge->fs->config->no_dir_atime)
+		fd_keep_atime(dirfd(stream));
 	while ((errno = 0, entry = readdir(stream))) {
 		r = add_upper(merge, entry);
 		if (r < 0)

@@ -34,6 +34,7 @@ struct fs_config {
 	bool redirect_dir; /* lower directories may be renamed */
 	bool static_nlink; /* directories say 1 */
 	bool writeback; /* the kernel collects what is written before we see it */
+	bool no_atime, no_dir_atime; /* reading files, and directories, leaves their atime */
 	bool no_acl; /* ACLs are neither shown nor kept */
 	enum override override; /* owners are written beside objects */
 	struct state_journal *journal; /* shared by the workers of a mount, or NULL */
@@ -88,11 +89,18 @@ static inline void cleanup_entry_at(struct entry *entry)
 }
 #define cleanup_entry CLEANUP(cleanup_entry_at)
 
-/* --- finding (lookup.c, dir.c) --- */
+/* --- finding (lookup.c, find.c, dir.c) --- */
 
 /* FS_FOUND with *ret set, FS_ABSENT, or negative errno. */
 enum { FS_ABSENT = 0, FS_FOUND = 1 };
 int fs_lookup(struct fs *fs, struct node *dir, const char *name, struct entry *ret);
+
+/*
+ * The node of a number, in memory or not; FS_FOUND with *ret a reference,
+ * FS_ABSENT, or negative errno.  What is not in memory is searched for
+ * everywhere, which takes as long as going through all directories.
+ */
+int fs_find(struct fs *fs, uint64_t ino, struct node **ret);
 
 /* The merged, sealed listing with a reference; a new one if `fresh` and names have changed. */
 int fs_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret);
@@ -143,7 +151,8 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 int fs_unlink(struct fs *fs, struct node *dir, const char *name);
 int fs_rmdir(struct fs *fs, struct node *dir, const char *name);
 
-/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (no whiteout is ever seen). -EXDEV for a lower directory without redirect_dir. */
+/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (no whiteout is ever seen). -EXDEV for
+ * a lower directory without redirect_dir. */
 int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
 	      const char *newname, unsigned int flags);
 

@@ -15,10 +15,25 @@
 
 #include <errno.h>
 
+struct node *op_found_node(fuse_req_t req, fuse_ino_t ino)
+{
+	struct node *node = NULL;
+	int r = fs_find(op_fs(req), ino, &node);
+
+	if (r != FS_FOUND)
+		fuse_reply_err(req, r < 0 ? -r : ESTALE);
+	return node;
+}
+
 struct node *op_node(fuse_req_t req, fuse_ino_t ino)
 {
-	struct node *node = nodes_get(&op_fs(req)->nodes, ino);
+	struct nodes *nodes = &op_fs(req)->nodes;
+	struct node *node;
 
+	/* What the kernel knows is in memory, unless it was another worker that told it. */
+	if (nodes->is_restart)
+		return op_found_node(req, ino);
+	node = nodes_get(nodes, ino);
 	if (!node)
 		fuse_reply_err(req, ESTALE);
 	return node;

@@ -38,6 +38,8 @@ static inline struct fs *op_fs(fuse_req_t req)
 
 /* The node with a reference; if there is none, the request has been answered. */
 struct node *op_node(fuse_req_t req, fuse_ino_t ino);
+/* The same of one that the kernel may have forgotten: it is searched for. */
+struct node *op_found_node(fuse_req_t req, fuse_ino_t ino);
 
 /* Answers with an error, or success for 0 and above. */
 void op_reply(fuse_req_t req, int r);

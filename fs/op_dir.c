@@ -15,24 +15,25 @@ static void reply_found(fuse_req_t req, int r, const struct entry *entry)
 		op_reply_entry(req, entry);
 }
 
-/* "." and ".." are asked for by NFS servers and by open_by_handle_at(2). */
-static int lookup(struct fs *fs, struct node *dir, const char *name, struct entry *ret)
+/* "." and ".." are asked for by NFS servers and open_by_handle_at(2), of any number. */
+static int lookup_dots(struct fs *fs, struct node *node, bool is_up, struct entry *ret)
 {
-	bool is_up = strcmp(name, "..") == 0;
-
-	if (!is_up && strcmp(name, ".") != 0)
-		return fs_lookup(fs, dir, name, ret);
-	ret->node = is_up ? fs_parent(dir) : node_ref(dir);
+	ret->node = is_up ? fs_parent(node) : node_ref(node);
 	return fs_getattr(fs, ret->node, &ret->st);
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	cleanup_node struct node *dir = op_node(req, parent);
+	bool is_up = strcmp(name, "..") == 0, is_dots = is_up || strcmp(name, ".") == 0;
+	cleanup_node struct node *dir = is_dots ? op_found_node(req, parent) : op_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
+	int r;
 
-	if (dir)
-		reply_found(req, lookup(op_fs(req), dir, name, &entry), &entry);
+	if (!dir)
+		return;
+	r = is_dots ? lookup_dots(op_fs(req), dir, is_up, &entry)
+		    : fs_lookup(op_fs(req), dir, name, &entry);
+	reply_found(req, r, &entry);
 }
 
 static void forget(struct fs *fs, fuse_ino_t ino, uint64_t n)

@@ -35,8 +35,8 @@ const char options_help[] =
 	"  allow_other             for all users (what root gets anyway)\n"
 	"  allow_root              for its owner and root\n"
 	"  default_permissions     accepted; the kernel always checks permissions\n"
-	"  suid, nosuid, dev, nodev, exec, noexec, noatime, relatime, strictatime\n"
-	"                          as for every mount; root gets suid,dev\n"
+	"  suid, nosuid, dev, nodev, exec, noexec, noatime, nodiratime, relatime,\n"
+	"  strictatime             as for every mount; root gets suid,dev\n"
 	"  fsync=0|1               whether copied-up files are durable before they show (1)\n"
 	"  volatile                sync nothing at all\n"
 	"  redirect_dir=on|off     whether lower directories can be renamed (on)\n"
@@ -107,6 +107,8 @@ static const struct spec specs[] = {
 	{ "relatime", ATIME, 0, ATIME_RELATIVE },
 	{ "noatime", ATIME, 0, ATIME_NONE },
 	{ "strictatime", ATIME, 0, ATIME_STRICT },
+	{ "diratime", CLEAR, AT(no_dir_atime) },
+	{ "nodiratime", SET, AT(no_dir_atime) },
 	{ "uidmapping", IDMAP, AT(uids) },
 	{ "gidmapping", IDMAP, AT(gids) },
 	{ "squash_to_root", SQUASH_BOTH },
@@ -137,8 +139,6 @@ static const struct spec specs[] = {
 	{ "comment", IGNORED },
 	{ "lazytime", IGNORED },
 	{ "nolazytime", IGNORED },
-	{ "diratime", IGNORED },
-	{ "nodiratime", IGNORED },
 	{ "private", IGNORED },
 	{ "rprivate", IGNORED },
 	{ "default_permissions", IGNORED },

@@ -34,6 +34,7 @@ struct options {
 	enum override override;
 	bool no_acl, no_xattrs;
 	bool writeback;
+	bool no_dir_atime;
 	double timeout; /* seconds for which the kernel may keep what it was told */
 	bool foreground, debug;
 	bool show_help, show_version;

@@ -319,6 +319,8 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	stack->config.redirect_dir = options->redirect_dir;
 	stack->config.static_nlink = options->static_nlink;
 	stack->config.writeback = options->writeback;
+	stack->config.no_atime = options->atime == ATIME_NONE;
+	stack->config.no_dir_atime = options->atime == ATIME_NONE || options->no_dir_atime;
 	stack->config.no_acl = options->no_acl;
 	stack->config.override = options->override;
 	if (r == 0 && options->upperdir)

@@ -23,15 +23,18 @@ static int copy_range_by_buffer(int src, int dst, off_t from, off_t to)
 	while (from < to) {
 		size_t want = to - from < BUFFER_SIZE ? (size_t)(to - from) : BUFFER_SIZE;
 		ssize_t n = fd_pread_all(src, buffer, want, from);
-		ssize_t m;
 
 		if (n <= 0)
 			return (int)n; /* the source ended early: what is missing is a hole */
-		m = fd_pwrite_all(dst, buffer, (size_t)n, from);
-		if (m < 0)
-			return (int)m;
-		if (m < n)
-			return -ENOSPC;
+		for (ssize_t done = 0; done < n;) {
+			/* What is written in part fails when the rest is tried, and says why. */
+			ssize_t m = fd_pwrite_all(dst, buffer + done, (size_t)(n - done),
+						  from + done);
+
+			if (m <= 0)
+				return m < 0 ? (int)m : -EIO;
+			done += m;
+		}
 		from += n;
 	}
 	return 0;

@@ -155,6 +155,14 @@ int fd_opendir(int dirfd, DIR **ret)
 	return 0;
 }
 
+void fd_keep_atime(int fd)
+{
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags >= 0)
+		fcntl(fd, F_SETFL, flags | O_NOATIME);
+}
+
 int fd_stat(int dirfd, const char *name, struct stat *ret)
 {
 	return answer(fstatat(dirfd, name ? name : "", ret,

@@ -3,8 +3,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "core/whiteout.h"
 #include "lower_impl.h"
 
@@ -168,7 +170,11 @@ ssize_t lower_xattr_list(struct lower_obj *obj, char **ret)
 
 int lower_open(struct lower_obj *obj, int flags)
 {
-	return obj->lower->ops->open(obj, flags);
+	int fd = obj->lower->ops->open(obj, flags);
+
+	if (fd >= 0 && !(flags & O_PATH))
+		fd_keep_atime(fd);
+	return fd;
 }
 
 int lower_names(struct lower_obj *obj, int (*each)(void *context, const char *path), void *context)

@@ -331,6 +331,7 @@ static int list_place(struct object *dir, size_t i, struct listing *listing)
 	r = fd_opendir(ref->fd, &stream);
 	if (r < 0)
 		return r;
+	fd_keep_atime(dirfd(stream));
 	to.dirfd = ref->fd;
 	to.has_xattr_whiteouts = whiteout_may_be_xattr(ref->fd);
 	while ((errno = 0, entry = readdir(stream))) {

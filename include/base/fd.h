@@ -33,6 +33,9 @@ int fd_open(int dirfd, const char *name, int flags, mode_t mode);
 /* Opens the object an O_PATH descriptor stands for again, with real access. */
 int fd_reopen(int fd, int flags);
 
+/* What is read by the descriptor from now on leaves its atime, if we may say so. */
+void fd_keep_atime(int fd);
+
 /* A stream over a directory, positioned at its start; `dirfd` stays the caller's. */
 int fd_opendir(int dirfd, DIR **ret);
 

@@ -252,8 +252,46 @@ static void test_read_only(void)
 	union_end();
 }
 
+/* What nobody has in memory is found by its number, wherever it has come to be. */
+static void test_find(void)
+{
+	static const char *const paths[] = { "d/sub/lower", "d/moved", "d/sub", "born", "fifo" };
+	uint64_t inos[5], gone;
+	cleanup_node struct node *node = NULL;
+
+	union_make(2);
+	make_dir(branches[1], "d", 0755);
+	make_dir(branches[1], "d/sub", 0755);
+	make_file(branches[1], "d/sub/lower", "l");
+	make_file(branches[0], "copied", "c");
+	make_file(branches[0], "gone", "g");
+	union_open();
+	write_new("born", "b");
+	assert_eq(mkfifoat(upper, "fifo", 0600), 0);
+	assert_eq(do_rename("copied", "d/moved", 0), 0);
+	gone = stat_at("gone").st_ino;
+	assert_eq(do_unlink("gone"), 0);
+	union_reopen();
+	for (int i = 0; i < 5; i++)
+		inos[i] = stat_at(paths[i]).st_ino;
+	union_reopen();
+	for (int i = 0; i < 5; i++) {
+		assert_eq(fs_find(fs, inos[i], &node), FS_FOUND);
+		assert_eq(node->ino, inos[i]);
+		assert_eq(node->type, stat_at(paths[i]).st_mode & S_IFMT);
+		node_unref(take_ptr(node));
+	}
+	assert_eq(fs_find(fs, gone, &node), FS_ABSENT);
+	assert(!node);
+	assert_eq(fs_find(fs, fs->root->ino, &node), FS_FOUND);
+	assert(node == fs->root);
+	node_unref(take_ptr(node));
+	union_end();
+}
+
 static void tests(void)
 {
+	test_find();
 	test_remount_shows_the_same();
 	test_leftovers();
 	test_damaged_state();

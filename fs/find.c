@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The node of a number that is not in memory: the kernel comes back with a
+ * file handle (name_to_handle_at(2)) after it has forgotten the node, or with
+ * what another worker told it.  Nothing says where the object is, so it is
+ * looked for: among the orphans, then in all directories, whose listings have
+ * the numbers.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/fd.h"
+#include "upper.h"
+
+/* Directories that are still to be gone through; references. */
+struct heap {
+	struct node **dirs;
+	size_t n, room;
+};
+
+static void heap_done(struct heap *heap)
+{
+	while (heap->n)
+		node_unref(heap->dirs[--heap->n]);
+	free(heap->dirs);
+}
+
+/* Takes the reference over. */
+static int heap_put(struct heap *heap, struct node *dir)
+{
+	if (heap->n == heap->room) {
+		size_t room = heap->room ? heap->room * 2 : 64;
+		struct node **dirs = realloc(heap->dirs, room * sizeof(*dirs));
+
+		if (!dirs) {
+			node_unref(dir);
+			return -ENOMEM;
+		}
+		heap->dirs = dirs;
+		heap->room = room;
+	}
+	heap->dirs[heap->n++] = dir;
+	return 0;
+}
+
+/* Looks into one directory and puts those in it on the heap: FS_FOUND, FS_ABSENT or -errno. */
+static int search_dir(struct fs *fs, struct node *dir, uint64_t ino, struct heap *heap,
+		      struct node **ret)
+{
+	cleanup_listing struct listing *listing = NULL;
+	int r = fs_list(fs, dir, true, &listing);
+
+	for (size_t i = 0; r >= 0 && i < listing_count(listing); i++) {
+		const struct listing_entry *entry = listing_at(listing, i);
+		cleanup_node struct node *node = NULL;
+
+		if (entry->ino != ino && entry->type != DT_DIR)
+			continue;
+		r = upper_step(fs, dir, entry->name, &node);
+		if (r == FS_FOUND && node->ino == ino) {
+			*ret = take_ptr(node);
+			return FS_FOUND;
+		}
+		if (r == FS_FOUND && S_ISDIR(node->type))
+			r = heap_put(heap, take_ptr(node));
+	}
+	return r < 0 ? r : FS_ABSENT;
+}
+
+static int search_tree(struct fs *fs, uint64_t ino, struct node **ret)
+{
+	CLEANUP(heap_done) struct heap heap = { 0 };
+	int r = heap_put(&heap, node_ref(fs->root));
+
+	while (r == FS_ABSENT && heap.n) {
+		cleanup_node struct node *dir = heap.dirs[--heap.n];
+
+		r = search_dir(fs, dir, ino, &heap, ret);
+		/* Gone meanwhile, or not ours to read: what is in it is not found, the rest is. */
+		if (r < 0 && r != -ENOMEM)
+			r = FS_ABSENT;
+	}
+	return r;
+}
+
+/* Only another worker's: an orphan of ours is in memory for as long as there is one. */
+static int find_orphan(struct fs *fs, uint64_t ino, struct node **ret)
+{
+	struct node made = { .ino = ino, .has_upper = true };
+	struct stat st;
+	bool is_new;
+	int r = fs->nodes.is_restart && fs->orphans >= 0
+			? fd_stat(fs->orphans, orphan_name(ino).s, &st)
+			: -ENOENT;
+
+	if (r < 0)
+		return r == -ENOENT ? FS_ABSENT : r;
+	made.type = st.st_mode & S_IFMT;
+	made.real = st.st_ino;
+	*ret = nodes_get_or_add(&fs->nodes, &made, &is_new);
+	if (!*ret)
+		return -ENOMEM;
+	if (is_new) {
+		pthread_mutex_lock(&(*ret)->lock);
+		(*ret)->is_orphan = (*ret)->is_removed = true;
+		pthread_mutex_unlock(&(*ret)->lock);
+	}
+	return FS_FOUND;
+}
+
+int fs_find(struct fs *fs, uint64_t ino, struct node **ret)
+{
+	int r;
+
+	*ret = nodes_get(&fs->nodes, ino);
+	if (*ret)
+		return FS_FOUND;
+	r = find_orphan(fs, ino, ret);
+	return r == FS_ABSENT ? search_tree(fs, ino, ret) : r;
+}
