@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/xattr.h"
 #include "copyup.h"
+#include "metacopy.h"
 #include "names.h"
 #include "upper.h"
 
@@ -63,6 +64,7 @@ static int lower_nlink(struct fs *fs, struct node *node, struct lower_obj *lower
 
 static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
 {
+	cleanup_lower_obj struct lower_obj *data = NULL;
 	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = upper_open(fs, node, &r);
 
@@ -73,8 +75,9 @@ static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
 		return r;
 	pthread_mutex_lock(&node->lock);
 	st->st_nlink -= node->is_orphan; /* the name in the orphan directory does not count */
+	data = node->lower ? lower_ref(node->lower) : NULL;
 	pthread_mutex_unlock(&node->lock);
-	return 0;
+	return data ? metacopy_blocks(data, st) : 0;
 }
 
 int fs_getattr(struct fs *fs, struct node *node, struct stat *ret)
@@ -172,7 +175,7 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned
 	int r;
 
 	/* What will be cut off need not be copied. */
-	r = set & FS_SET_SIZE ? copyup_part(fs, node, st->st_size) : fs_copyup(fs, node);
+	r = set & FS_SET_SIZE ? copyup_data(fs, node, st->st_size) : fs_copyup(fs, node);
 	if (r < 0)
 		return r;
 	ref = upper_open(fs, node, &r);

@@ -25,6 +25,7 @@
 #include "base/copy.h"
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "metacopy.h"
 #include "names.h"
 #include "upper.h"
 
@@ -115,10 +116,40 @@ static int copy_attributes(struct fs *fs, struct lower_obj *lower, int fd, const
 	return 0;
 }
 
-/* Makes the whole copy under the staged name; *real is its inode number. */
-static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
-		      struct staged *staged, struct stat *st, ino_t *real)
+/* What is copied of a file that is only to have other attributes. */
+enum { NO_CONTENT = -1 };
+
+static int stage_content(struct fs *fs, struct lower_obj *lower, off_t limit, struct staged *staged,
+			 int fd, const struct stat *st, bool *has_data)
 {
+	*has_data = true;
+	if (!S_ISREG(st->st_mode) || st->st_size == 0 || limit == 0)
+		return 0;
+	if (limit == NO_CONTENT && fs->config->metacopy) {
+		*has_data = false;
+		if (metacopy_mark(fs, lower, fd, st->st_size) == 0)
+			return 0;
+		/* Such a mark cannot be made here: a whole copy will do. */
+		*has_data = true;
+		metacopy_remove(fd);
+	}
+	return copy_content(lower, staged,
+			    limit != NO_CONTENT && limit < st->st_size ? limit : st->st_size,
+			    fs->config->do_fsync);
+}
+
+/* A copy while it is made. */
+struct copy {
+	struct stat st; /* of the original */
+	ino_t real; /* its inode number */
+	bool has_data;
+};
+
+/* Makes the whole copy under the staged name. */
+static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
+		      struct staged *staged, struct copy *ret)
+{
+	struct stat *st = &ret->st;
 	cleanup_fd int fd = -1;
 	struct stat made;
 	int r = lower_stat(lower, st);
@@ -134,14 +165,12 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 	/* Directories have the number of their lower part; rootless, only files take marks. */
 	if (!S_ISDIR(st->st_mode) && !origin_set(fs, fd, made.st_ino, node->ino))
 		state_set_kept(fs->state, made.st_ino, node->ino);
-	if (S_ISREG(st->st_mode) && st->st_size > 0 && limit > 0)
-		r = copy_content(lower, staged, limit < st->st_size ? limit : st->st_size,
-				 fs->config->do_fsync);
+	r = stage_content(fs, lower, limit, staged, fd, st, &ret->has_data);
 	if (r == 0)
 		r = copy_attributes(fs, lower, fd, st);
 	if (r == 0)
 		copy_flags(lower, staged, st->st_mode);
-	*real = made.st_ino;
+	ret->real = made.st_ino;
 	return r;
 }
 
@@ -206,16 +235,17 @@ static int link_name(void *context, struct node *dir, const char *name)
 /* --- the copy-up itself --- */
 
 /* From now on the node is in upper. */
-static void switch_over(struct fs *fs, struct node *node, ino_t real, bool is_orphan)
+static void switch_over(struct fs *fs, struct node *node, const struct copy *copy, bool is_orphan)
 {
 	struct lower_obj *lower = NULL;
 
-	state_set(fs->state, real, node->ino);
+	state_set(fs->state, copy->real, node->ino);
 	pthread_mutex_lock(&node->lock);
 	node->has_upper = true;
 	node->is_orphan = is_orphan;
-	node->real = real;
-	if (!S_ISDIR(node->type))
+	node->real = copy->real;
+	node->has_data_place = true;
+	if (!S_ISDIR(node->type) && copy->has_data)
 		lower = take_ptr(node->lower);
 	pthread_mutex_unlock(&node->lock);
 	lower_unref(lower);
@@ -226,16 +256,16 @@ static void switch_over(struct fs *fs, struct node *node, ino_t real, bool is_or
 static int copyup_removed(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit)
 {
 	cleanup_staged struct staged staged;
-	struct stat st;
-	ino_t real;
+	struct copy copy;
 	int r;
 
 	staged_init(fs, &staged);
-	r = stage_copy(fs, node, lower, limit, &staged, &st, &real);
+	/* There is no name to find the data by. */
+	r = stage_copy(fs, node, lower, limit == NO_CONTENT ? INT64_MAX : limit, &staged, &copy);
 	if (r == 0)
 		r = staged_publish(&staged, fs->orphans, orphan_name(node->ino).s, 0);
 	if (r == 0)
-		switch_over(fs, node, real, true);
+		switch_over(fs, node, &copy, true);
 	return r;
 }
 
@@ -245,27 +275,26 @@ static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lowe
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	cleanup_staged struct staged staged = { 0 };
 	cleanup_fd int fd = -1;
-	struct stat st;
-	ino_t real;
+	struct copy copy;
 	int r = 0;
 
 	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	staged_init(fs, &staged);
-	r = stage_copy(fs, node, lower, limit, &staged, &st, &real);
+	r = stage_copy(fs, node, lower, limit, &staged, &copy);
 	if (r < 0)
 		return r;
 	fd = fd_open(staged.dirfd, staged.name, O_PATH, 0);
 	r = fd < 0 ? fd : publish_quietly(&staged, dir, ref->fd, name);
-	if (r == 0 && !S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+	if (r == 0 && !S_ISDIR(copy.st.st_mode) && copy.st.st_nlink > 1) {
 		struct group group = { .fs = fs, .fd = fd };
 
 		r = names_visible(fs, lower, link_name, &group);
 	}
 	if (r < 0)
 		return r;
-	switch_over(fs, node, real, false);
+	switch_over(fs, node, &copy, false);
 	return 0;
 }
 
@@ -309,7 +338,7 @@ static int copyup_locked(struct fs *fs, struct node *node, off_t limit)
 	return copyup_named(fs, node, lower, limit, dir, name);
 }
 
-int copyup_part(struct fs *fs, struct node *node, off_t limit)
+static int copyup(struct fs *fs, struct node *node, off_t limit)
 {
 	int r;
 
@@ -325,5 +354,12 @@ int copyup_part(struct fs *fs, struct node *node, off_t limit)
 
 int fs_copyup(struct fs *fs, struct node *node)
 {
-	return copyup_part(fs, node, INT64_MAX);
+	return copyup(fs, node, NO_CONTENT);
+}
+
+int copyup_data(struct fs *fs, struct node *node, off_t limit)
+{
+	int r = copyup(fs, node, limit);
+
+	return r == 0 && S_ISREG(node->type) ? metacopy_complete(fs, node, limit) : r;
 }

@@ -4,7 +4,10 @@
 
 #include "fs.h"
 
-/* As fs_copyup, but of a file's content only the first `limit` bytes are needed. */
-int copyup_part(struct fs *fs, struct node *node, off_t limit);
+/*
+ * As fs_copyup, with the content of a file, of which only the first `limit`
+ * bytes are needed.
+ */
+int copyup_data(struct fs *fs, struct node *node, off_t limit);
 
 #endif

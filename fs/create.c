@@ -17,6 +17,7 @@
 
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "metacopy.h"
 #include "upper.h"
 
 /* What is to get a name: something new, or (link) something that is there. */
@@ -228,7 +229,10 @@ static int place_in(struct fs *fs, const struct thing *thing, struct node *dir, 
 /* The node of something that has just been made. */
 static int newborn_node(struct fs *fs, const struct stat *st, struct node **ret)
 {
-	struct node made = { .type = st->st_mode & S_IFMT, .has_upper = true, .real = st->st_ino };
+	struct node made = { .type = st->st_mode & S_IFMT,
+			     .has_upper = true,
+			     .has_data_place = true,
+			     .real = st->st_ino };
 	bool is_new;
 
 	/* A number that this inode had in an earlier life must not come back. */
@@ -324,7 +328,9 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 
 	if (S_ISDIR(node->type))
 		return -EPERM;
-	path = upper_open_copied(fs, node, &r);
+	r = metacopy_pin(fs, node);
+	if (r == 0)
+		path = upper_open_copied(fs, node, &r);
 	if (!path)
 		return r;
 	thing.link_fd = path->fd;

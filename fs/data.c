@@ -6,6 +6,8 @@
 
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "copyup.h"
+#include "metacopy.h"
 #include "upper.h"
 
 static struct fd_ref *open_upper_file(struct fs *fs, struct node *node, int *error)
@@ -51,20 +53,30 @@ static struct fd_ref *open_lower_file(struct fs *fs, struct node *node, struct l
 	return ref;
 }
 
+/* The lower file that has the data, if they are not in upper. */
+static int data_below(struct fs *fs, struct node *node, struct lower_obj **ret)
+{
+	if (!node_has_upper(node)) {
+		*ret = node_lower(node);
+		if (*ret)
+			return 0;
+	}
+	return metacopy_below(fs, node, ret);
+}
+
 struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *error)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 
 	*error = S_ISREG(node->type) ? 0 : S_ISDIR(node->type) ? -EISDIR : -EINVAL;
 	if (*error == 0 && for_writing)
-		*error = fs_copyup(fs, node);
+		*error = copyup_data(fs, node, INT64_MAX);
+	if (*error == 0 && !for_writing)
+		*error = data_below(fs, node, &lower);
 	if (*error < 0)
 		return NULL;
-	if (!node_has_upper(node)) {
-		lower = node_lower(node);
-		if (lower)
-			return open_lower_file(fs, node, lower, error);
-	}
+	if (lower)
+		return open_lower_file(fs, node, lower, error);
 	return open_upper_file(fs, node, error);
 }
 
@@ -94,30 +106,41 @@ ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size
 	return ref ? fd_pwrite_all(ref->fd, data, size, offset) : r;
 }
 
-/* Gives back what the kernel took because it was we who wrote. */
-static void restore(int fd, const struct stat *before, const char *capability, ssize_t size)
+int privileges_get(int fd, struct privileges *ret)
 {
-	if (size > 0)
-		xattr_set(fd, "security.capability", capability, (size_t)size, 0);
-	if (before->st_mode & (S_ISUID | S_ISGID))
-		fd_chmod(fd, before->st_mode & 07777);
+	struct stat st;
+	int r = fd_stat(fd, NULL, &st);
+
+	ret->mode = st.st_mode;
+	ret->size = xattr_get(fd, "security.capability", ret->capability, sizeof(ret->capability));
+	return r;
+}
+
+int privileges_restore(int fd, const struct privileges *privileges)
+{
+	int r = 0;
+
+	if (privileges->size > 0)
+		r = xattr_set(fd, "security.capability", privileges->capability,
+			      (size_t)privileges->size, 0);
+	if (r == 0 && privileges->mode & (S_ISUID | S_ISGID))
+		r = fd_chmod(fd, privileges->mode & 07777);
+	return r;
 }
 
 ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset)
 {
-	char capability[64];
-	struct stat before;
+	struct privileges privileges;
 	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, NULL, &r);
-	ssize_t had, n;
+	ssize_t n;
 
 	if (ref)
-		r = fd_stat(ref->fd, NULL, &before);
+		r = privileges_get(ref->fd, &privileges);
 	if (!ref || r < 0)
 		return r;
-	had = xattr_get(ref->fd, "security.capability", capability, sizeof(capability));
 	n = fd_pwrite_all(ref->fd, data, size, offset);
-	restore(ref->fd, &before, capability, had);
+	privileges_restore(ref->fd, &privileges);
 	return n;
 }
 

@@ -150,7 +150,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (r == 0 && config->upper >= 0)
 		r = open_work(fs);
 	if (r == 0 && config->upper >= 0)
-		r = probe_upper(config->upper, fs->staging, &fs->caps);
+		r = probe_upper(config, fs->staging, &fs->caps);
 	if (r == 0)
 		r = open_root(fs);
 	if (r < 0) {

@@ -31,6 +31,9 @@ struct fs_config {
 	const char *chain_id;
 	bool do_fsync; /* copy-ups are durable before they show */
 	bool is_volatile; /* nothing is ever synced */
+	bool metacopy; /* a change of attributes copies no data */
+	bool user_xattrs; /* marks are of the user namespace */
+	bool file_whiteouts; /* whiteouts are `.wh.NAME`, whatever else could be made */
 	bool redirect_dir; /* lower directories may be renamed */
 	bool static_nlink; /* directories say 1 */
 	bool writeback; /* the kernel collects what is written before we see it */
@@ -206,7 +209,7 @@ int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void 
 		 int flags);
 int fs_xattr_remove(struct fs *fs, struct node *node, const char *name);
 
-/* Makes sure that the object is in upper. -EROFS without a top branch. */
+/* Makes sure that the object is in upper, if not its data. -EROFS without a top branch. */
 int fs_copyup(struct fs *fs, struct node *node);
 
 /*

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "metacopy.h"
 #include "upper.h"
 
 /* What a name was found to be: what its node is made from, if there is none yet. */
@@ -27,6 +28,19 @@ static void found_done(struct found *found)
 }
 #define cleanup_found CLEANUP(found_done)
 
+/* A file that seems to have holes may have no data of its own at all. */
+static int find_data(struct fs *fs, struct lower_obj *lower, int dirfd, const char *name,
+		     struct found *ret)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH, 0);
+	int r = fd < 0 ? fd : metacopy_source(fs, fd, lower, name, &ret->made.lower);
+
+	if (r < 0)
+		return r == -EIO ? 0 : r; /* who reads it, will see */
+	ret->made.has_data_place = true;
+	return ret->made.lower ? metacopy_blocks(ret->made.lower, &ret->st) : 0;
+}
+
 static int find_upper(struct fs *fs, struct lower_obj *lower, int dirfd, const char *name,
 		      struct found *ret)
 {
@@ -40,11 +54,14 @@ static int find_upper(struct fs *fs, struct lower_obj *lower, int dirfd, const c
 			       .real = ret->st.st_ino };
 	if (S_ISDIR(made->type)) {
 		r = upper_merges_with(fs, dirfd, name, lower, &made->lower);
-		if (r < 0)
-			return r;
+	} else if (S_ISREG(made->type) && ret->st.st_blocks * 512 < ret->st.st_size) {
+		r = find_data(fs, lower, dirfd, name, ret);
 	}
-	made->ino = made->lower ? state_set(fs->state, made->real, made->lower->ino)
-				: upper_number(fs, dirfd, name, &ret->st);
+	if (r < 0)
+		return r;
+	made->ino = S_ISDIR(made->type) && made->lower
+			    ? state_set(fs->state, made->real, made->lower->ino)
+			    : upper_number(fs, dirfd, name, &ret->st);
 	return made->ino ? FS_FOUND : -ENOMEM;
 }
 

@@ -94,7 +94,6 @@ static char *escape(const char *source)
 
 static int mount_options(const struct options *options, struct fuse_args *args)
 {
-	static const char *const atime[] = { "atime", "noatime", "strictatime" };
 	cleanup_free char *source = escape(options->source);
 	int r = fuse_opt_add_arg(args, "cairnfs") < 0 || !source ? -ENOMEM : 0;
 
@@ -109,8 +108,12 @@ static int mount_options(const struct options *options, struct fuse_args *args)
 	if (r == 0)
 		r = add_option(args, options->has_dev ? "dev,%s" : "nodev,%s",
 			       options->has_exec ? "exec" : "noexec");
+	/* libfuse knows no strictatime, which would change nothing: the kernel keeps what it read.
+	 */
 	if (r == 0 && options->atime == ATIME_NONE)
-		r = add_option(args, "%s", atime[options->atime]);
+		r = add_option(args, "%s", "noatime");
+	if (r == 0 && options->no_dir_atime)
+		r = add_option(args, "%s", "nodiratime");
 	if (r == 0 && (options->read_only || !options->upperdir))
 		r = add_option(args, "%s", "ro");
 	return r;

@@ -40,6 +40,9 @@ const char options_help[] =
 	"  fsync=0|1               whether copied-up files are durable before they show (1)\n"
 	"  volatile                sync nothing at all\n"
 	"  redirect_dir=on|off     whether lower directories can be renamed (on)\n"
+	"  metacopy=on|off         changing attributes of a lower file copies no data (off)\n"
+	"  whiteout=auto|file      whiteouts are devices if that can be, or always .wh. files\n"
+	"  userxattr               marks in the user namespace of xattrs\n"
 	"  static_nlink            directories have a link count of 1\n"
 	"  uidmapping=C:H:N[:...]  N ids from C on are stored, and shown as those from H on;\n"
 	"  gidmapping=C:H:N[:...]  others are shown as 65534\n"
@@ -70,6 +73,7 @@ enum kind {
 	ATIME,
 	TIMEOUT,
 	OVERRIDE,
+	WHITEOUT,
 	REFUSED,
 };
 
@@ -116,6 +120,9 @@ static const struct spec specs[] = {
 	{ "squash_to_gid", SQUASH, AT(gids) },
 	{ "timeout", TIMEOUT },
 	{ "xattr_permissions", OVERRIDE },
+	{ "metacopy", SWITCH, AT(metacopy) },
+	{ "userxattr", SET, AT(user_xattrs) },
+	{ "whiteout", WHITEOUT },
 	{ "noacl", SET, AT(no_acl) },
 	{ "acl", CLEAR, AT(no_acl) },
 	{ "noxattrs", SWITCH, AT(no_xattrs) },
@@ -146,8 +153,6 @@ static const struct spec specs[] = {
 	{ "index", IGNORED },
 	{ "xino", IGNORED },
 	/* Of container engines: accepted, not yet acted upon (README, "What is not there yet"). */
-	{ "metacopy", IGNORED },
-	{ "userxattr", IGNORED },
 	{ "threaded", IGNORED },
 	{ "context", IGNORED },
 	{ "fscontext", IGNORED },
@@ -299,6 +304,14 @@ static int set_override(struct options *options, const char *value, char **error
 	return 0;
 }
 
+static int set_whiteout(struct options *options, const char *value, char **error)
+{
+	options->file_whiteouts = strcmp(value, "file") == 0;
+	if (!options->file_whiteouts && strcmp(value, "auto") != 0)
+		return refuse(error, "option whiteout: '%s' is neither auto nor file", value);
+	return 0;
+}
+
 static int apply(struct options *options, const struct spec *spec, char *value, char **error)
 {
 	void *at = (char *)options + spec->offset;
@@ -327,6 +340,7 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	case SQUASH:
 	case TIMEOUT:
 	case OVERRIDE:
+	case WHITEOUT:
 		break;
 	}
 	if (!value || !*value)
@@ -334,6 +348,8 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	switch (spec->kind) {
 	case TIMEOUT:
 		return set_timeout(options, value, error);
+	case WHITEOUT:
+		return set_whiteout(options, value, error);
 	case OVERRIDE:
 		return set_override(options, value, error);
 	case IDMAP:

@@ -27,6 +27,9 @@ struct options {
 	bool do_fsync;
 	bool is_volatile;
 	bool redirect_dir;
+	bool metacopy;
+	bool user_xattrs;
+	bool file_whiteouts;
 	bool static_nlink;
 	bool has_suid, has_dev, has_exec;
 	int atime; /* of enum atime */

@@ -6,8 +6,8 @@
 
 /*
  * Finds out by trying, in the scratch directory `scratch` on the filesystem of
- * `upper`, what can be done there.  Nothing of it is learned later.  0 or negative errno.
+ * upper, what can be done there.  Nothing of it is learned later.  0 or negative errno.
  */
-int probe_upper(int upper, int scratch, struct caps *ret);
+int probe_upper(const struct fs_config *config, int scratch, struct caps *ret);
 
 #endif

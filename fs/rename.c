@@ -18,6 +18,7 @@
 
 #include "base/copy.h"
 #include "base/fd.h"
+#include "metacopy.h"
 #include "names.h"
 #include "remove.h"
 #include "upper.h"
@@ -103,7 +104,9 @@ static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
 		if (lower && (!fs->config->redirect_dir || !fs->caps.style.xattr_prefix))
 			return -EXDEV;
 	}
-	r = fs_copyup(fs, node);
+	r = metacopy_pin(fs, node);
+	if (r == 0)
+		r = fs_copyup(fs, node);
 	if (r < 0 || !S_ISDIR(node->type))
 		return r;
 	ref = upper_open(fs, node, &r);

@@ -317,6 +317,9 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	stack->config.do_fsync = options->do_fsync;
 	stack->config.is_volatile = options->is_volatile;
 	stack->config.redirect_dir = options->redirect_dir;
+	stack->config.metacopy = options->metacopy;
+	stack->config.user_xattrs = options->user_xattrs;
+	stack->config.file_whiteouts = options->file_whiteouts;
 	stack->config.static_nlink = options->static_nlink;
 	stack->config.writeback = options->writeback;
 	stack->config.no_atime = options->atime == ATIME_NONE;

@@ -120,6 +120,18 @@ int owner_set_mode(struct fs *fs, int fd, mode_t mode);
 /* Gives a copy the owner, mode and times of the original. */
 int owner_copy(struct fs *fs, int fd, const struct stat *st);
 
+/*
+ * --- what a write of ours takes from a file although nobody meant it to (data.c) ---
+ * setuid, setgid and capabilities, to be given back afterwards.
+ */
+struct privileges {
+	mode_t mode;
+	ssize_t size; /* of the capability; none if not above 0 */
+	char capability[64];
+};
+int privileges_get(int fd, struct privileges *ret);
+int privileges_restore(int fd, const struct privileges *privileges);
+
 /* --- origin marks (origin.c): which lower object a file in upper was copied from --- */
 
 /* Marks `fd` as number `ino`; false where no mark can be written. */

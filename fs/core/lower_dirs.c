@@ -249,9 +249,14 @@ static struct place *source_of(struct object *obj)
 
 static int dirs_path(struct lower_obj *base, char **ret)
 {
-	const char *path = object_of(base)->path;
+	struct object *obj = object_of(base);
+	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
+	const char *path = strcmp(dir->path, ".") == 0 ? "" : dir->path;
 
-	return asprintf(ret, "/%s", strcmp(path, ".") == 0 ? "" : path) < 0 ? -ENOMEM : 0;
+	/* The name is of what is no directory. */
+	return asprintf(ret, "/%s%s%s", path, *path && *obj->name ? "/" : "", obj->name) < 0
+		       ? -ENOMEM
+		       : 0;
 }
 
 static int dirs_source(struct lower_obj *base, unsigned int *branch, char **path)
@@ -383,12 +388,16 @@ static int dirs_open(struct lower_obj *base, int flags)
 	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
 	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = place_fd(dir, dir == obj ? 0 : obj->place, &r);
+	cleanup_fd int fd = -1;
 
 	if (!ref)
 		return r;
 	if (dir == obj)
 		return fd_open(ref->fd, ".", flags | O_DIRECTORY, 0);
-	return fd_open(ref->fd, obj->name, flags | O_NONBLOCK, 0);
+	fd = fd_open(ref->fd, obj->name, flags | O_NONBLOCK, 0);
+	if (fd >= 0 && S_ISREG(base->type) && !(flags & O_PATH) && metacopy_get(fd))
+		return data_open(obj, fd, flags | O_NONBLOCK);
+	return take_fd(&fd);
 }
 
 static int dirs_stat(struct lower_obj *base, struct stat *ret)

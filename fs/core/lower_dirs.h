@@ -96,6 +96,11 @@ int finding_by_path(struct finding *finding, unsigned int branch, const char *pa
 /* Adds the directory `name` of each place of `dir` from place `i` down. */
 int finding_by_places(struct finding *finding, struct object *dir, size_t i, const char *name);
 
+/* --- lower_data.c: files that have attributes only --- */
+
+/* Opens the data of a file of which `fd` is one without them. */
+int data_open(struct object *file, int fd, int flags);
+
 /* --- lower_links.c: files with several names --- */
 
 /* As lower_names. */

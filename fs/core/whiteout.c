@@ -190,7 +190,7 @@ static bool can_mknod(int dirfd)
 	return can;
 }
 
-int whiteout_probe(int dirfd, struct whiteout_style *ret)
+int whiteout_probe(int dirfd, bool user_only, struct whiteout_style *ret)
 {
 	static const char name[] = "probe-xattr";
 	struct whiteout_style style = { .format = WHITEOUT_FILE };
@@ -205,11 +205,48 @@ int whiteout_probe(int dirfd, struct whiteout_style *ret)
 		return fd;
 	if (can_mknod(dirfd))
 		style.format = WHITEOUT_DEVICE;
-	if (xattr_set(fd, "trusted.overlay.opaque", "y", 1, 0) == 0)
+	if (!user_only && xattr_set(fd, "trusted.overlay.opaque", "y", 1, 0) == 0)
 		style.xattr_prefix = "trusted.overlay.";
 	else if (xattr_set(fd, "user.overlay.opaque", "y", 1, 0) == 0)
 		style.xattr_prefix = "user.overlay.";
 	unlinkat(dirfd, name, AT_REMOVEDIR);
 	*ret = style;
 	return 0;
+}
+
+static const char *const metacopy_xattrs[] = { "trusted.overlay.metacopy",
+					       "user.overlay.metacopy" };
+
+bool metacopy_get(int fd)
+{
+	return xattr_get(fd, metacopy_xattrs[0], NULL, 0) >= 0 ||
+	       xattr_get(fd, metacopy_xattrs[1], NULL, 0) >= 0;
+}
+
+int metacopy_set(const struct whiteout_style *style, int fd)
+{
+	char name[64];
+
+	if (!style->xattr_prefix)
+		return -EOPNOTSUPP;
+	snprintf(name, sizeof(name), "%smetacopy", style->xattr_prefix);
+	return xattr_set(fd, name, "", 0, 0);
+}
+
+static int remove_all(int fd, const char *const names[], size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = xattr_remove(fd, names[i]);
+
+		if (r < 0 && r != -ENODATA && r != -EOPNOTSUPP && r != -EPERM)
+			return r;
+	}
+	return 0;
+}
+
+int metacopy_remove(int fd)
+{
+	int r = remove_all(fd, metacopy_xattrs, 2);
+
+	return r < 0 ? r : remove_all(fd, redirect_xattrs, 2);
 }

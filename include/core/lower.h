@@ -86,8 +86,8 @@ int lower_lookup(struct lower_obj *dir, const char *name, struct lower_obj **ret
  */
 int lower_walk(struct lower *lower, const char *path, struct lower_obj **ret);
 
-/* Where a directory is in the tree: what lower_walk finds it by; allocated, with a slash first. */
-int lower_path(struct lower_obj *dir, char **ret);
+/* Where an object is in the tree, by one of its names; allocated, with a slash first. */
+int lower_path(struct lower_obj *obj, char **ret);
 
 /*
  * Which branch the object's attributes and content come from, and where in it
@@ -111,7 +111,10 @@ int lower_readlink(struct lower_obj *obj, char **ret);
 ssize_t lower_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size);
 ssize_t lower_xattr_list(struct lower_obj *obj, char **ret);
 
-/* A descriptor of the object itself, in its topmost branch: O_PATH, or O_RDONLY of a file. */
+/*
+ * A descriptor of the object itself, in its topmost branch: O_PATH; or O_RDONLY
+ * of a file, for its data, which may be further down (lower_data.c).
+ */
 int lower_open(struct lower_obj *obj, int flags);
 
 /*

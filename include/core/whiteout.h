@@ -41,9 +41,9 @@ struct whiteout_style {
 
 /*
  * Finds out by trying, in the scratch directory `dirfd`, what marks can be
- * written there.  -EOPNOTSUPP: none at all.
+ * written there; xattrs of the user namespace only, if so wanted.  -EOPNOTSUPP: none at all.
  */
-int whiteout_probe(int dirfd, struct whiteout_style *ret);
+int whiteout_probe(int dirfd, bool user_only, struct whiteout_style *ret);
 
 /* Whether `st` is a whiteout of the device format. */
 bool whiteout_is_device(const struct stat *st);
@@ -78,13 +78,22 @@ int opaque_get(int fd);
 int opaque_set(const struct whiteout_style *style, int fd);
 
 /*
- * The redirect of a directory, allocated: "/a/b" from the branch's root, or a
- * single name beside the directory.  1, or 0 when it has none, or negative errno.
+ * The redirect of a directory, or of a file without data, allocated: "/a/b" from the
+ * branch's root, or a single name beside it.  1, or 0 when it has none, or negative errno.
  */
 int redirect_get(int fd, char **ret);
 
 /* -EOPNOTSUPP where no xattr can be written. */
 int redirect_set(const struct whiteout_style *style, int fd, const char *path);
+
+/*
+ * Whether a regular file has attributes only, its data being below (overlayfs'
+ * metacopy): the mark trusted.overlay.metacopy or user.overlay.metacopy.
+ */
+bool metacopy_get(int fd);
+int metacopy_set(const struct whiteout_style *style, int fd);
+/* Takes the mark away, and then the redirect, which meant the data. */
+int metacopy_remove(int fd);
 
 /* Whether an xattr belongs to a union filesystem and is not the user's to see or set. */
 bool whiteout_is_private_xattr(const char *name);

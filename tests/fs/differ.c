@@ -32,6 +32,10 @@ static const char usage[] =
 	"  --seeds A..B         the seeds to run (1..10); one number for one\n"
 	"  --ops N              operations for each seed (2000)\n"
 	"  --threads N          threads, each in a directory of its own (1)\n"
+	"  --processes N        the same with processes\n"
+	"  --shared             they use the same names, and only what must hold is checked\n"
+	"  --full tmpfs|ext4    upper is on a small filesystem that runs full; needs root\n"
+	"  --userns             all of it as root of a user namespace; needs root\n"
 	"  --profile all|kernel|mixed\n"
 	"                       marks of all formats; only those that kernel overlayfs reads,\n"
 	"                       and compare with it; each for half of the seeds (mixed)\n"
@@ -78,13 +82,14 @@ static int parse_disabled(struct options *options, const char *list)
 }
 
 static const struct option long_options[] = {
-	{ "cairnfs", 1, NULL, 'c' }, { "options", 1, NULL, 'o' },  { "dir", 1, NULL, 'd' },
-	{ "seeds", 1, NULL, 's' },   { "seed", 1, NULL, 's' },	   { "ops", 1, NULL, 'n' },
-	{ "threads", 1, NULL, 't' }, { "profile", 1, NULL, 'p' },  { "disable", 1, NULL, 'x' },
-	{ "seconds", 1, NULL, 'T' }, { "replay", 1, NULL, 'r' },   { "print", 0, NULL, 'P' },
-	{ "shrink", 0, NULL, 'S' },  { "save", 1, NULL, 'w' },	   { "keep", 0, NULL, 'k' },
-	{ "verbose", 0, NULL, 'v' }, { "accepted", 0, NULL, 'A' }, { "help", 0, NULL, 'h' },
-	{ NULL, 0, NULL, 0 },
+	{ "cairnfs", 1, NULL, 'c' },   { "options", 1, NULL, 'o' },  { "dir", 1, NULL, 'd' },
+	{ "seeds", 1, NULL, 's' },     { "seed", 1, NULL, 's' },     { "ops", 1, NULL, 'n' },
+	{ "threads", 1, NULL, 't' },   { "profile", 1, NULL, 'p' },  { "disable", 1, NULL, 'x' },
+	{ "seconds", 1, NULL, 'T' },   { "replay", 1, NULL, 'r' },   { "print", 0, NULL, 'P' },
+	{ "shrink", 0, NULL, 'S' },    { "save", 1, NULL, 'w' },     { "keep", 0, NULL, 'k' },
+	{ "verbose", 0, NULL, 'v' },   { "accepted", 0, NULL, 'A' }, { "help", 0, NULL, 'h' },
+	{ "processes", 1, NULL, 'f' }, { "userns", 0, NULL, 'u' },   { "full", 1, NULL, 'F' },
+	{ "shared", 0, NULL, 'm' },    { NULL, 0, NULL, 0 },
 };
 
 static int set_option(struct options *options, struct totals *totals, int c)
@@ -104,6 +109,19 @@ static int set_option(struct options *options, struct totals *totals, int c)
 		break;
 	case 'n':
 		options->n_ops = strtoul(optarg, NULL, 10);
+		break;
+	case 'm':
+		options->shared = true;
+		break;
+	case 'F':
+		options->full = optarg;
+		break;
+	case 'u':
+		options->userns = true;
+		break;
+	case 'f':
+		options->processes = true;
+		options->n_threads = strtol(optarg, NULL, 10);
 		break;
 	case 't':
 		options->n_threads = strtol(optarg, NULL, 10);
@@ -176,13 +194,17 @@ static int parse_options(struct options *options, struct totals *totals, int arg
 	if (optind < argc || options->n_threads < 1 || options->n_threads > MAX_THREADS ||
 	    options->n_ops < 1 ||
 	    (strcmp(options->profile, "mixed") != 0 && strcmp(options->profile, "all") != 0 &&
-	     strcmp(options->profile, "kernel") != 0))
+	     strcmp(options->profile, "kernel") != 0) ||
+	    (options->full &&
+	     (options->n_threads > 1 || options->shared ||
+	      (strcmp(options->full, "ext4") != 0 && strcmp(options->full, "tmpfs") != 0))))
 		return -EINVAL;
 	/* The workers and the daemon do not share our current directory. */
 	options->dir = realpath(options->dir, NULL);
 	if (!options->dir)
 		return -errno;
-	options->is_root = can_make_devices(options->dir);
+	options->redirect_off = options->mount_options &&
+				strstr(options->mount_options, "redirect_dir=off") != NULL;
 	return 0;
 }
 
@@ -238,6 +260,23 @@ static int run_one(struct program *program, const struct options *options, struc
 	return r;
 }
 
+static int run_shared(uint64_t seed, const struct options *options, struct totals *totals)
+{
+	struct outcome outcome = { 0 };
+	int r = shared_run(seed, options, &outcome);
+
+	totals->seeds++;
+	totals->ops += outcome.n_done;
+	if (r >= 0 && outcome.differs && !stop_asked) {
+		totals->differences++;
+		printf("differ: seed %ju: shared: %s\nsignature: %s\n", (uintmax_t)seed,
+		       outcome.message.s, outcome.signature.s);
+		fflush(stdout);
+	}
+	outcome_done(&outcome);
+	return r;
+}
+
 static int replay(const struct options *options, struct totals *totals)
 {
 	struct program program = { 0 };
@@ -266,6 +305,10 @@ static int run_seeds(const struct options *options, struct totals *totals)
 	     r >= 0 && !stop_asked && seed <= options->last_seed && time(NULL) < end; seed++) {
 		struct program program;
 
+		if (options->shared) {
+			r = run_shared(seed, options, totals);
+			continue;
+		}
 		r = program_generate(&program, seed, options);
 		if (r < 0 && !stop_asked)
 			fprintf(stderr, "differ: seed %ju: %s\n", (uintmax_t)seed, strerror(-r));
@@ -283,7 +326,7 @@ int main(int argc, char **argv)
 	struct sigaction action = { .sa_handler = ask_stop };
 	struct totals totals = { 0 };
 	struct options options;
-	int r;
+	int r, status;
 
 	if (parse_options(&options, &totals, argc, argv) < 0) {
 		fputs(usage, stderr);
@@ -297,6 +340,15 @@ int main(int argc, char **argv)
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGTERM, &action, NULL);
 	signal(SIGPIPE, SIG_IGN);
+	if (options.userns) {
+		r = userns_enter(&options, &status);
+		if (r < 0)
+			fprintf(stderr, "differ: no user namespace: %s\n", strerror(-r));
+		if (r <= 0)
+			return r < 0 ? EXIT_SKIP : status;
+	}
+	options.is_root = can_make_devices(options.dir);
+	options.has_ids = options.is_root || options.userns;
 	r = options.replay ? replay(&options, &totals) : run_seeds(&options, &totals);
 	free((char *)options.dir);
 	if (totals.print_only)

@@ -4,14 +4,20 @@
  * of file operations, runs the program on a mount of that stack and on a plain
  * directory that holds the merged tree, and compares every answer and the trees.
  *
- *   differ_stack.c     branches as data; the merge model; onto the disk
+ *   differ_stack.c     branches as data; onto the disk
+ *   differ_merge.c     what a union of the branches shows
  *   differ_op.c        operations as data; as text and back
  *   differ_generate.c  stack and program from a seed; also differ_generate_*.c
- *   differ_perform.c   carries one operation out, and puts the answer in words
- *   differ_list.c      the same for listings
+ *   differ_perform.c   carries one operation out, and puts the answer in words; by kind:
+ *   differ_{answer,file,name,xattr,list,lock,direct,watch,handle,deep}.c
+ *   differ_redirect.c  redirect_dir=off on the plain side
  *   differ_tree.c      reads whole trees and compares them
  *   differ_mount.c     mounts and unmounts; kernel overlayfs
+ *   differ_full.c      a small filesystem for upper
+ *   differ_userns.c    a user namespace for all of it
+ *   differ_worker.c    the process that runs a program on one side
  *   differ_run.c       one program: workers, comparison, remounts
+ *   differ_shared*.c   several workers on the same names; differ_invariant.c: what then holds
  *   differ_shrink.c    the shortest program that still fails
  *   differ_accept.c    the differences that are documented
  *   differ.c           options and the loop over seeds
@@ -79,8 +85,9 @@ enum entry_type {
 enum mark {
 	MARK_NONE,
 	WHITEOUT_CHAR, /* character device 0:0 */
-	WHITEOUT_WH, /* .wh.NAME */
+	WHITEOUT_WH, /* .wh.NAME; of any other object than a whiteout: beside it */
 	WHITEOUT_ATTR, /* empty file with trusted.overlay.whiteout, parent marked x */
+	WHITEOUT_ATTR_USER, /* the same with user.overlay.* */
 	OPAQUE_TRUSTED, /* trusted.overlay.opaque */
 	OPAQUE_USER, /* user.overlay.opaque */
 	OPAQUE_FUSE, /* user.fuseoverlayfs.opaque */
@@ -94,6 +101,8 @@ struct entry {
 	int64_t mode, uid, gid, sec, nsec, size, sparse, seed, rdev, xattrs, group;
 	char *path; /* "." is the branch's root */
 	char *target;
+	char *redirect; /* where branches below have this directory: /PATH, or a name beside it */
+	bool has_lower; /* after stack_merge: a lower branch has a part in it */
 };
 
 /* Bits of entry.xattrs. */
@@ -103,6 +112,7 @@ enum {
 	XATTR_TRUSTED = 4,
 	XATTR_CAPABILITY = 8,
 	XATTR_DEFAULT_ACL = 16,
+	XATTR_REDIRECT_USER = 32, /* the redirect is of user.*, not trusted.* */
 };
 
 struct stack {
@@ -119,8 +129,13 @@ struct entry *stack_find(const struct stack *stack, int64_t branch, const char *
 /* Whether `path` is `top` or below it. */
 bool path_is_below(const char *path, const char *top);
 
-/* What a union of the branches shows, as a stack of the one branch 0. */
-void stack_merge(const struct stack *stack, struct stack *ret);
+struct entry entry_copy(const struct entry *from);
+
+/*
+ * What a union of the branches from `first` on shows, as a stack of the one branch 0.
+ * False if redirects make something show in two places; then it is not complete.
+ */
+bool stack_merge(const struct stack *stack, int64_t first, struct stack *ret);
 
 /* Writes one branch into the existing directory `dirfd`. 0 or -errno, with a message. */
 int stack_materialise(const struct stack *stack, int64_t branch, int dirfd);
@@ -168,6 +183,8 @@ void program_print(const struct program *program, FILE *out);
 /* 0, or -EINVAL with a message. */
 int program_parse(struct program *program, FILE *in, const char *name);
 int op_kind_of(const char *name); /* -1: none */
+/* Whether all threads wait there for the trees to be compared. */
+bool op_is_barrier(const struct op *op);
 
 /* ---- generation ---- */
 
@@ -178,27 +195,52 @@ struct options {
 	int64_t n_threads;
 	unsigned int seconds;
 	bool keep, shrink, verbose;
-	bool is_root; /* may make devices, trusted.* and other owners */
+	bool shared; /* all of them on the same names */
+	bool processes; /* in place of threads */
+	bool userns; /* all of it in a user namespace */
+	bool redirect_off; /* the mount has redirect_dir=off */
+	const char *full; /* upper is on a small filesystem of this type that runs full, or NULL */
+	bool is_root; /* may make devices and trusted.* */
+	bool has_ids; /* may be other users */
 	bool disabled[N_OP_KINDS];
 };
 
 /* 0 or -errno. Needs to chroot; works below options->dir. */
 int program_generate(struct program *program, uint64_t seed, const struct options *options);
 
+/* The stack alone, for workers that share it. */
+void program_generate_stack(struct program *program, uint64_t seed, const struct options *options);
+
 /* ---- one operation ---- */
+
+/* Directories of a plain tree that have a part in a lower branch (differ_redirect.c). */
+struct lowers;
+struct lowers *lowers_read(const struct stack *merged, int rootfd);
+void lowers_free(struct lowers *lowers);
+
+/* What all threads of one side have in common. */
+struct side {
+	int root; /* its root, as is the current directory */
+	int proc; /* /proc, which is not below it */
+	time_t start; /* times from then on print as "now" */
+	bool has_threads;
+	const struct options *options;
+	const struct lowers *lowers; /* those that must not be renamed, or NULL */
+};
+
+/* Makes `dir` the root directory of this process. 0 or -errno. */
+int side_enter(struct side *side, const char *dir);
 
 /* What one thread of one side has between operations. */
 struct performer {
-	int root; /* the side's root, as is the current directory */
+	const struct side *side;
 	int slots[MAX_SLOTS];
+	int watch; /* inotify, or -1 */
 	int64_t cred;
-	time_t start; /* times from then on print as "now" */
 	ino_t shared; /* the directory that several threads share, or 0 */
-	bool is_root;
 };
 
-void performer_init(struct performer *performer, int root, time_t start, bool is_root,
-		    bool has_threads);
+void performer_init(struct performer *performer, const struct side *side);
 void performer_done(struct performer *performer);
 /* The plain side's part in an operation that has to fail on the mount. */
 void op_refuse(struct performer *performer, const struct op *op, struct text *ret);
@@ -261,6 +303,9 @@ bool identities_check(struct identities **identities, const struct tree *want,
 struct session {
 	const struct options *options;
 	char *dir, *branches[MAX_BRANCHES], *work, *ref, *mnt, *log;
+	char *small; /* with options->full: the filesystem of upper and work */
+	struct lowers *lowers; /* of ref, if those cannot be renamed */
+	bool has_redirects;
 	int64_t n_branches;
 	pid_t daemon;
 	bool mounted;
@@ -280,6 +325,49 @@ char *session_log(const struct session *session);
 
 extern volatile sig_atomic_t stop_asked;
 
+/* ---- a small filesystem (differ_full.c) ---- */
+
+int full_mount(struct session *session);
+void full_unmount(struct session *session);
+/* Leaves so many bytes, or all if it is negative. */
+int full_fill(const struct session *session, int64_t leave);
+bool full_is_reached(const struct session *session);
+/* After an operation that failed for want of space: the plain side takes over what times moved. */
+void full_settle(const struct session *session, time_t start);
+
+/* ---- workers ---- */
+
+struct job {
+	const struct program *program;
+	const struct options *options;
+	size_t from;
+	bool is_plain;
+	const char *dir; /* the side's root */
+	time_t start;
+	const struct lowers *lowers;
+};
+
+struct worker {
+	pid_t pid;
+	int socket;
+};
+
+/* 0 or -errno. Runs the operations from job->from to the next remount or the end. */
+int worker_start(struct worker *worker, const struct job *job);
+void worker_end(struct worker *worker, bool kill_it);
+/* What it says next, allocated; NULL when it has died (-EPIPE) or hangs (-EAGAIN). */
+char *worker_hear(const struct worker *worker, int *error);
+int worker_tell(const struct worker *worker, const char *s);
+
+/* ---- user namespaces ---- */
+
+/*
+ * Goes on in a child that is root of a user namespace with 65536 ids, in a directory of
+ * its own in options->dir: 1 there.  0 in the parent when the child has ended, with its
+ * exit status.  Or -errno.
+ */
+int userns_enter(struct options *options, int *ret_status);
+
 /* ---- running and shrinking ---- */
 
 struct outcome {
@@ -292,6 +380,8 @@ struct outcome {
 /* 0, or -errno when it could not be run at all. */
 int program_run(const struct program *program, const struct options *options, struct outcome *ret);
 void outcome_done(struct outcome *outcome);
+/* The same for several workers on the same names, who have no program. */
+int shared_run(uint64_t seed, const struct options *options, struct outcome *ret);
 
 /* Takes out of `program` what is not needed for the difference `outcome`, which it updates. */
 void program_shrink(struct program *program, const struct options *options,

@@ -60,10 +60,11 @@ static void know_tree(struct generator *g, int dirfd, const char *path)
 static bool changes_names(enum op_kind kind)
 {
 	return kind == OP_OPEN || kind == OP_LINKFD || kind == OP_WRITEFILE ||
-	       (kind >= OP_MKDIR && kind <= OP_SYMLINK) || kind == OP_MKNOD;
+	       (kind >= OP_MKDIR && kind <= OP_SYMLINK) || kind == OP_MKNOD || kind == OP_DEEP ||
+	       kind == OP_LINKPROC;
 }
 
-static void try_op(struct generator *g, int root)
+static void try_op(struct generator *g)
 {
 	const struct op *op = &g->program->ops[g->program->count - 1];
 	cleanup_text struct text answer = { 0 };
@@ -78,36 +79,48 @@ static void try_op(struct generator *g, int root)
 		return;
 	know_nothing(g);
 	know(g, ".", ENTRY_DIR);
-	know_tree(g, root, ".");
+	know_tree(g, g->side.root, ".");
 }
 
-static void close_all(struct generator *g, int root, bool again)
+static void close_all(struct generator *g, bool again)
 {
 	int64_t t;
 
 	for (t = 0; t < g->program->n_threads; t++) {
 		if (again)
 			performer_done(&g->performers[t]);
-		performer_init(&g->performers[t], root, 0, g->options->is_root,
-			       g->program->n_threads > 1);
+		performer_init(&g->performers[t], &g->side);
 	}
 	umask(022);
 }
 
-static void generate_ops(struct generator *g, int root)
+static int64_t any_space(struct generator *g)
+{
+	static const int64_t left[] = { 0, 0, 4096, 20000, 100000, 400000, -1, -1 };
+
+	return PICK(g, left);
+}
+
+static void generate_ops(struct generator *g)
 {
 	size_t i, n = g->options->n_ops;
 
-	close_all(g, root, false);
+	close_all(g, false);
 	for (i = 1; i <= n; i++) {
-		if (i % (n / 3 + 1) == 0) {
+		bool is_last = i == n || (i + 1) % (n / 3 + 1) == 0;
+
+		if (g->options->full && (i % 25 == 0 || is_last)) {
+			/* All is free again at a remount: mounting makes things, too. */
+			program_add(g->program, (struct op){ .kind = OP_FILL,
+							     .len = is_last ? -1 : any_space(g) });
+		} else if (i % (n / 3 + 1) == 0) {
 			program_add(g->program, (struct op){ .kind = OP_REMOUNT });
-			close_all(g, root, true);
+			close_all(g, true);
 		} else if (i % 150 == 0) {
 			program_add(g->program, (struct op){ .kind = OP_COMPARE });
 		} else {
 			generate_op(g);
-			try_op(g, root);
+			try_op(g);
 		}
 	}
 }
@@ -120,11 +133,15 @@ static _Noreturn void generate_in(struct generator *g, const char *dir, int out)
 	struct stack merged;
 
 	umask(0);
-	stack_merge(&g->program->stack, &merged);
-	if (root < 0 || !f || stack_materialise(&merged, 0, root) < 0 || fchdir(root) < 0 ||
-	    chroot(".") < 0)
+	stack_merge(&g->program->stack, 0, &merged);
+	if (root < 0 || !f || stack_materialise(&merged, 0, root) < 0)
 		_exit(1);
-	generate_ops(g, root);
+	g->side = (struct side){ .options = g->options, .has_threads = g->program->n_threads > 1 };
+	if (g->options->redirect_off)
+		g->side.lowers = lowers_read(&merged, root);
+	if (side_enter(&g->side, dir) < 0)
+		_exit(1);
+	generate_ops(g);
 	program_print(g->program, f);
 	fclose(f);
 	_exit(0);
@@ -154,6 +171,23 @@ static int generate_program(struct generator *g, const char *dir, struct program
 	return r < 0 ? r : status ? -EIO : 0;
 }
 
+static bool is_for_kernel(uint64_t seed, const struct options *options)
+{
+	return options->is_root && (!strcmp(options->profile, "kernel") ||
+				    (!strcmp(options->profile, "mixed") && seed % 2));
+}
+
+void program_generate_stack(struct program *program, uint64_t seed, const struct options *options)
+{
+	struct generator g = { .rng = { seed }, .program = program, .options = options };
+
+	*program = (struct program){ .seed = seed, .n_threads = 1 };
+	program->kernel = is_for_kernel(seed, options);
+	rng_next(&g.rng);
+	generate_stack(&g);
+	know_nothing(&g);
+}
+
 int program_generate(struct program *program, uint64_t seed, const struct options *options)
 {
 	struct program raw = { .seed = seed, .n_threads = options->n_threads };
@@ -162,8 +196,7 @@ int program_generate(struct program *program, uint64_t seed, const struct option
 	int r;
 
 	*program = (struct program){ 0 };
-	raw.kernel = options->is_root && (!strcmp(options->profile, "kernel") ||
-					  (!strcmp(options->profile, "mixed") && seed % 2));
+	raw.kernel = is_for_kernel(seed, options);
 	rng_next(&g.rng);
 	generate_stack(&g);
 	if (!mkdtemp(dir))

@@ -23,6 +23,8 @@ struct generator {
 	struct program *program;
 	const struct options *options;
 	struct known known[MAX_THREADS]; /* what each thread may use */
+	struct stack lower; /* while a branch is made: what those below it show */
+	struct side side;
 	struct performer performers[MAX_THREADS];
 	int64_t thread; /* whose operation or entry is being made */
 	int64_t next_group;

@@ -214,7 +214,8 @@ int64_t any_mode(struct generator *g)
 	static const int64_t modes[] = { 0644, 0600, 0755,  0777,  0666,  04755, 02755, 01777,
 					 0,    0444, 06711, 02775, 02777, 02644, 0711,	0755 };
 
-	return PICK(g, modes);
+	/* A write that fails for want of space takes setuid away all the same. */
+	return PICK(g, modes) & (g->options->full ? 01777 : 07777);
 }
 
 int64_t any_uid(struct generator *g)
@@ -256,8 +257,10 @@ char *any_target(struct generator *g)
 					       "/a",	    "/b/c", ".",      "..",   "/",
 					       "nowhere/x", "d",    "../../c" };
 
+	/* Wherever the link moves, it leads to nothing of another thread. */
 	if (g->program->n_threads > 1)
-		return xstrdup(percent(g, 50) ? "a" : "b");
+		return xformat(percent(g, 50) ? "/t%jd/%s" : "%jd_%s", (intmax_t)g->thread,
+			       percent(g, 50) ? "a" : "b");
 	if (percent(g, 95))
 		return xstrdup(PICK(g, targets));
 	return xformat("%0*d", percent(g, 50) ? 4095 : (int)below(g, 300) + 1, 7);

@@ -4,8 +4,10 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -112,8 +114,8 @@ static void generate_fd_data(struct generator *g, struct op *op)
 static void generate_attributes(struct generator *g, struct op *op)
 {
 	op->mode = any_mode(g);
-	op->uid = percent(g, 20) ? -1 : g->options->is_root ? any_uid(g) : 0;
-	op->gid = percent(g, 20) ? -1 : g->options->is_root ? any_gid(g) : 0;
+	op->uid = percent(g, 20) ? -1 : g->options->has_ids ? any_uid(g) : 0;
+	op->gid = percent(g, 20) ? -1 : g->options->has_ids ? any_gid(g) : 0;
 	op->sec = any_sec(g);
 	op->nsec = percent(g, 10) ? UTIME_NOW : percent(g, 10) ? UTIME_OMIT : below(g, 1000000000);
 	if (op->kind != OP_CHMOD && op->kind != OP_FCHMOD)
@@ -145,7 +147,7 @@ static void generate_xattr(struct generator *g, struct op *op)
 
 	op->path2 = xstrdup(percent(g, 70) ? PICK(g, usual) : PICK(g, names));
 	/* Documented in differ_accept.c. */
-	if (!g->options->is_root && !strncmp(op->path2, "security.", 9)) {
+	if ((!g->options->is_root || g->options->full) && !strncmp(op->path2, "security.", 9)) {
 		free(op->path2);
 		op->path2 = xstrdup("user.one");
 	}
@@ -228,6 +230,7 @@ static void generate_names(struct generator *g, struct op *op)
 		generate_mknod(g, op);
 		break;
 	case OP_LINKFD:
+	case OP_LINKPROC:
 		op->slot = file_slot(g);
 		op->path = new_path(g);
 		break;
@@ -282,6 +285,46 @@ static void generate_looks(struct generator *g, struct op *op)
 	}
 }
 
+static void generate_lock(struct generator *g, struct op *op)
+{
+	static const int64_t kinds[] = { LOCK_SH, LOCK_EX, LOCK_EX, LOCK_UN };
+
+	op->slot = file_slot(g);
+	op->mode = below(g, 3);
+	if (op->kind == OP_FLOCK) {
+		op->flags = PICK(g, kinds);
+		op->mode = 0;
+	} else if (op->kind != OP_LEASE) {
+		op->flags = percent(g, 50);
+		/* A lock to the end has length 0; few places, so that they meet. */
+		op->off = below(g, 4) * 100;
+		op->len = below(g, 4) * 100;
+	}
+}
+
+static void generate_rare(struct generator *g, struct op *op)
+{
+	bool of_file = op->kind == OP_DIRECT || op->kind == OP_SETFLAGS ||
+		       (op->kind == OP_GETFLAGS && percent(g, 80));
+
+	if (op->kind == OP_EVENTS)
+		return;
+	op->path = op->kind == OP_HANDLE ? any_path(g)
+					 : path_of(g, of_file ? ENTRY_FILE : ENTRY_DIR);
+	if (op->kind == OP_SETFLAGS)
+		op->flags = (percent(g, 50) ? FS_NODUMP_FL : 0) |
+			    (percent(g, 50) ? FS_NOATIME_FL : 0);
+	if (op->kind == OP_DIRECT) {
+		op->mode = below(g, 4);
+		op->off = below(g, 20) * 4096;
+		op->len = (1 + below(g, 20)) * 4096;
+	}
+	if (op->kind == OP_DIRECT || op->kind == OP_DEEP || op->kind == OP_POSITIONS)
+		op->seed = below(g, 1000000);
+	if (op->kind == OP_DEEP || op->kind == OP_POSITIONS)
+		op->len = below(g, 30);
+}
+
 static void generate_args(struct generator *g, struct op *op)
 {
 	switch (op->kind) {
@@ -307,7 +350,17 @@ static void generate_args(struct generator *g, struct op *op)
 		op->slot = file_slot(g);
 		generate_xattr(g, op);
 		break;
+	case OP_DIRECT:
+	case OP_GETFLAGS ... OP_SETFLAGS:
+	case OP_HANDLE ... OP_POSITIONS:
+	case OP_WATCH ... OP_EVENTS:
+		generate_rare(g, op);
+		break;
+	case OP_FLOCK ... OP_LEASE:
+		generate_lock(g, op);
+		break;
 	case OP_LINKFD:
+	case OP_LINKPROC:
 	case OP_MKDIR ... OP_SYMLINK:
 	case OP_MKNOD:
 		generate_names(g, op);
@@ -376,8 +429,29 @@ static const struct {
 	{ OP_CHMOD, 20 },	{ OP_CHOWN, 20 },      { OP_UTIMENS, 25 },    { OP_SETXATTR, 20 },
 	{ OP_GETXATTR, 12 },	{ OP_LISTXATTR, 8 },   { OP_REMOVEXATTR, 8 }, { OP_STAT, 40 },
 	{ OP_STATX, 10 },	{ OP_ACCESS, 15 },     { OP_READDIR, 30 },    { OP_READDIRFD, 8 },
-	{ OP_STATFS, 1 },	{ OP_UMASK, 4 },
+	{ OP_STATFS, 1 },	{ OP_UMASK, 4 },       { OP_DIRECT, 6 },      { OP_FLOCK, 6 },
+	{ OP_LOCK, 8 },		{ OP_GETLOCK, 8 },     { OP_LEASE, 4 },	      { OP_WATCH, 6 },
+	{ OP_EVENTS, 10 },	{ OP_GETFLAGS, 6 },    { OP_SETFLAGS, 4 },    { OP_LINKPROC, 5 },
+	{ OP_HANDLE, 8 },	{ OP_DEEP, 1 },	       { OP_POSITIONS, 3 },
 };
+
+static unsigned int weight(const struct generator *g, size_t i)
+{
+	enum op_kind kind = weights[i].kind;
+
+	/* What has several steps, or none that can fail for want of space. */
+	if (g->options->full &&
+	    (kind == OP_WRITEFILE || kind == OP_FALLOCATE || kind == OP_MMAP_WRITE ||
+	     kind == OP_STATFS || (kind >= OP_DIRECT && kind != OP_LINKPROC)))
+		return 0;
+	/* The plain side makes events of its own when it rehearses a rename. */
+	if (g->options->redirect_off && (kind == OP_WATCH || kind == OP_EVENTS))
+		return 0;
+	/* Opening by handle wants a capability that no user namespace gives. */
+	return g->options->disabled[kind] || (kind == OP_HANDLE && !g->options->is_root)
+		       ? 0
+		       : weights[i].weight;
+}
 
 static enum op_kind any_kind(struct generator *g)
 {
@@ -386,10 +460,10 @@ static enum op_kind any_kind(struct generator *g)
 	int64_t at;
 
 	for (i = 0; i < COUNT(weights); i++)
-		total += g->options->disabled[weights[i].kind] ? 0 : weights[i].weight;
+		total += weight(g, i);
 	at = below(g, total);
 	for (i = 0;; i++) {
-		at -= g->options->disabled[weights[i].kind] ? 0 : weights[i].weight;
+		at -= weight(g, i);
 		if (at < 0)
 			return weights[i].kind;
 	}
@@ -416,17 +490,36 @@ static bool is_order_dependent(struct generator *g, const struct op *op)
 	}
 }
 
+/*
+ * With upper full: a write that fails may move the times all the same, which the plain side
+ * takes over by name.
+ */
+static bool writes_nameless(struct generator *g, const struct op *op)
+{
+	int64_t slot = op->kind == OP_COPY ? op->slot2 : op->slot;
+	struct stat st;
+
+	return g->options->full &&
+	       (op->kind == OP_WRITE || op->kind == OP_PWRITE || op->kind == OP_COPY) &&
+	       fstat(g->performers[op->thread].slots[slot], &st) == 0 && st.st_nlink == 0;
+}
+
 void generate_op(struct generator *g)
 {
 	struct op op = { .kind = any_kind(g) };
 
 	g->thread = below(g, g->program->n_threads);
 	op.thread = g->thread;
-	if (g->options->is_root && percent(g, 15))
+	if (g->options->has_ids && percent(g, 15))
 		op.cred = 1 + below(g, 4);
 	generate_args(g, &op);
 	op.check |= percent(g, 30);
 	begin_at_slot(g, &op);
+	/* What the plain side rehearses then wants more rights than the rename itself. */
+	if (g->options->redirect_off && op.kind == OP_RENAME)
+		op.cred = 0;
+	if (writes_nameless(g, &op))
+		op = (struct op){ .kind = OP_FSTAT, .slot = op.slot };
 	if (is_order_dependent(g, &op)) {
 		free(op.path);
 		free(op.path2);

@@ -6,12 +6,14 @@
 #include <string.h>
 #include <sys/sysmacros.h>
 
+#include "base/cleanup.h"
+
 static void dress(struct generator *g, struct entry *entry)
 {
 	entry->mode = entry->type == ENTRY_DIR && percent(g, 70) ? 0755 : any_mode(g);
 	if (entry->type != ENTRY_DIR || percent(g, 30)) {
-		entry->uid = g->options->is_root ? any_uid(g) : 0;
-		entry->gid = g->options->is_root ? any_gid(g) : 0;
+		entry->uid = g->options->has_ids ? any_uid(g) : 0;
+		entry->gid = g->options->has_ids ? any_gid(g) : 0;
 	}
 	entry->sec = any_sec(g);
 	entry->nsec = below(g, 1000000000);
@@ -20,9 +22,9 @@ static void dress(struct generator *g, struct entry *entry)
 		entry->xattrs = below(g, 4);
 	if (g->options->is_root && percent(g, 10))
 		entry->xattrs |= XATTR_TRUSTED;
-	if (g->options->is_root && entry->type == ENTRY_FILE && percent(g, 5))
+	if (g->options->is_root && entry->type == ENTRY_FILE && !g->options->full && percent(g, 5))
 		entry->xattrs |= XATTR_CAPABILITY;
-	if (entry->type == ENTRY_DIR && g->options->is_root && percent(g, 8))
+	if (entry->type == ENTRY_DIR && g->options->has_ids && percent(g, 8))
 		entry->xattrs |= XATTR_DEFAULT_ACL;
 }
 
@@ -50,16 +52,36 @@ static bool make_parents(struct generator *g, int64_t branch, const char *path)
 	return fine;
 }
 
+/*
+ * An x in place of the y would make the directory no longer opaque.  In upper the daemon
+ * does not look for them, as nobody writes them there.
+ */
+static bool xattr_whiteouts_fit(int64_t branch, const struct entry *dir)
+{
+	return dir->mark < OPAQUE_TRUSTED && branch > 0;
+}
+
+/* The daemon reads what an earlier mount has written in upper: the same formats. */
 static enum mark whiteout_format(struct generator *g, int64_t branch, const char *path)
 {
+	static const enum mark all[] = { WHITEOUT_CHAR, WHITEOUT_CHAR, WHITEOUT_CHAR,
+					 WHITEOUT_WH,	WHITEOUT_WH,   WHITEOUT_WH,
+					 WHITEOUT_ATTR, WHITEOUT_ATTR, WHITEOUT_ATTR_USER };
+	static const enum mark kernel[] = { WHITEOUT_CHAR, WHITEOUT_CHAR, WHITEOUT_ATTR };
 	const char *slash = strrchr(path, '/');
 	size_t len = strlen(slash ? slash + 1 : path);
+	char *parent = slash ? strndup(path, slash - path) : xstrdup(".");
+	const struct entry *dir = stack_find(&g->program->stack, branch, parent);
+	enum mark format = g->program->kernel ? PICK(g, kernel) : PICK(g, all);
 
-	/* The daemon reads what an earlier mount has written in upper: the same formats. */
-	(void)branch;
-	if (g->program->kernel || percent(g, 40) || len > 251)
+	free(parent);
+	if ((format == WHITEOUT_WH && len > 251) ||
+	    (format == WHITEOUT_ATTR && !g->options->is_root))
 		return WHITEOUT_CHAR;
-	return WHITEOUT_WH;
+	if ((format == WHITEOUT_ATTR || format == WHITEOUT_ATTR_USER) &&
+	    !xattr_whiteouts_fit(branch, dir))
+		return WHITEOUT_CHAR;
+	return format;
 }
 
 static void add_whiteout(struct generator *g, int64_t branch, char *path)
@@ -77,11 +99,12 @@ static void add_whiteout(struct generator *g, int64_t branch, char *path)
 
 static enum mark opaque_format(struct generator *g)
 {
-	static const enum mark marks[] = { OPAQUE_TRUSTED, OPAQUE_USER, OPAQUE_FUSE, OPAQUE_WH };
+	static const enum mark marks[] = { OPAQUE_TRUSTED, OPAQUE_USER, OPAQUE_FUSE, OPAQUE_WH,
+					   WHITEOUT_WH };
 
 	if (g->program->kernel)
 		return OPAQUE_TRUSTED;
-	return g->options->is_root ? PICK(g, marks) : marks[1 + below(g, 3)];
+	return g->options->is_root ? PICK(g, marks) : marks[1 + below(g, 4)];
 }
 
 static enum entry_type any_type(struct generator *g)
@@ -118,6 +141,12 @@ static void add_object(struct generator *g, int64_t branch, char *path)
 	dress(g, &entry);
 	if (entry.type == ENTRY_DIR && percent(g, 20))
 		entry.mark = opaque_format(g);
+	if ((entry.type != ENTRY_DIR && !g->program->kernel && percent(g, 3)))
+		entry.mark = WHITEOUT_WH;
+	/* No room for .wh. before it. */
+	if (entry.mark == WHITEOUT_WH &&
+	    strlen(path) - (strrchr(path, '/') ? strrchr(path, '/') + 1 - path : 0) > 251)
+		entry.mark = MARK_NONE;
 	if (entry.type == ENTRY_SYMLINK)
 		entry.target = any_target(g);
 	if (entry.type == ENTRY_CHAR || entry.type == ENTRY_BLOCK)
@@ -163,6 +192,7 @@ static void add_link(struct generator *g, int64_t branch, char *path)
 	entry = *old;
 	entry.path = path;
 	entry.target = xstrdup(old->target);
+	entry.mark = MARK_NONE;
 	stack_add(stack, entry);
 }
 
@@ -172,10 +202,102 @@ static void know_stack(struct generator *g)
 	size_t i;
 
 	know_nothing(g);
-	stack_merge(&g->program->stack, &merged);
+	stack_merge(&g->program->stack, 0, &merged);
 	for (i = 0; i < merged.count; i++)
 		know(g, merged.entries[i].path, merged.entries[i].type);
 	stack_done(&merged);
+}
+
+/* ---- redirects ---- */
+
+static char *parent_of(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? strndup(path, slash - path) : xstrdup(".");
+}
+
+/* Some directory that the branches below show, but not their root; NULL if there is none. */
+static const char *lower_dir(struct generator *g)
+{
+	size_t start = g->lower.count ? below(g, g->lower.count) : 0, i;
+
+	for (i = 0; i < g->lower.count; i++) {
+		const struct entry *entry = &g->lower.entries[(start + i) % g->lower.count];
+
+		if (entry->type == ENTRY_DIR && strcmp(entry->path, ".") != 0 &&
+		    is_for(g->program, g->thread, entry->path) && !is_shared_top(g, entry->path) &&
+		    (g->program->n_threads == 1 || strchr(entry->path, '/')))
+			return entry->path;
+	}
+	return NULL;
+}
+
+/* How `path` says where `from` is: by name, if that is beside it. */
+static char *redirect_to(struct generator *g, const char *path, const char *from)
+{
+	cleanup_free char *parent = parent_of(path), *beside = parent_of(from);
+	const char *slash = strrchr(from, '/');
+
+	return !strcmp(parent, beside) && percent(g, 60) ? xstrdup(slash ? slash + 1 : from)
+							 : xformat("/%s", from);
+}
+
+static bool shows_twice(const struct stack *stack)
+{
+	struct stack merged;
+	bool twice = !stack_merge(stack, 0, &merged);
+
+	stack_done(&merged);
+	return twice;
+}
+
+/* There an absolute redirect is lost so far when what is below it is renamed. */
+static bool is_below_opaque(const struct stack *stack, int64_t branch, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < stack->count; i++)
+		if (stack->entries[i].branch == branch && stack->entries[i].mark != MARK_NONE &&
+		    stack->entries[i].type == ENTRY_DIR &&
+		    path_is_below(path, stack->entries[i].path))
+			return true;
+	return false;
+}
+
+/* A directory that was moved here, as a union would leave it. Takes `path`. */
+static void add_redirect(struct generator *g, int64_t branch, char *path)
+{
+	struct stack *stack = &g->program->stack;
+	struct entry dir = { .branch = branch, .type = ENTRY_DIR, .path = path };
+	const char *from = lower_dir(g);
+
+	if (!from || strstr(path, ".wh.") || !make_parents(g, branch, path) ||
+	    stack_find(stack, branch, path) || is_below_opaque(stack, branch, path)) {
+		free(path);
+		return;
+	}
+	dress(g, &dir);
+	dir.redirect = redirect_to(g, path, from);
+	if (!g->options->is_root || (!g->program->kernel && percent(g, 50)))
+		dir.xattrs |= XATTR_REDIRECT_USER;
+	/* Opaque is opaque, redirect or not. */
+	if (percent(g, 8))
+		dir.mark = opaque_format(g);
+	stack_add(stack, dir);
+	if (percent(g, 90))
+		add_whiteout(g, branch, xstrdup(from));
+}
+
+/* What shows in two places would have two inode numbers, or none of its own. */
+static void settle_redirects(struct stack *stack)
+{
+	size_t i;
+
+	for (i = stack->count; i-- > 0 && shows_twice(stack);) {
+		free(stack->entries[i].redirect);
+		stack->entries[i].redirect = NULL;
+	}
 }
 
 static void generate_branch(struct generator *g, int64_t branch, size_t n)
@@ -185,7 +307,10 @@ static void generate_branch(struct generator *g, int64_t branch, size_t n)
 
 	root.mode = 0777;
 	root.sec = any_sec(g);
+	if (!g->program->kernel && branch > 0 && percent(g, 2))
+		root.mark = opaque_format(g);
 	stack_add(&g->program->stack, root);
+	stack_merge(&g->program->stack, branch + 1, &g->lower);
 	for (i = 0; i < n; i++) {
 		char *path;
 
@@ -197,6 +322,8 @@ static void generate_branch(struct generator *g, int64_t branch, size_t n)
 		else if (percent(g, 15) && (!is_shared_top(g, path)))
 			add_whiteout(g, branch, path);
 		else if (percent(g, 12))
+			add_redirect(g, branch, path);
+		else if (percent(g, 12))
 			add_link(g, branch, path);
 		else
 			add_object(g, branch, path);
@@ -204,6 +331,8 @@ static void generate_branch(struct generator *g, int64_t branch, size_t n)
 		if (i % 4 == 3)
 			know_stack(g);
 	}
+	stack_done(&g->lower);
+	settle_redirects(&g->program->stack);
 	know_stack(g);
 }
 

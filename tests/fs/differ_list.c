@@ -3,7 +3,7 @@
  * Listings.  Their order and positions are each filesystem's own: the names are
  * compared sorted, and the rest is checked against what this side says itself.
  */
-#include "differ.h"
+#include "differ_perform.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -153,4 +153,114 @@ void list_perform(const struct performer *p, const struct op *op, int fd, struct
 		say_listing(op, &l, shared, text);
 	}
 	listing_done(&l);
+}
+
+/* ---- positions while names come and go ---- */
+
+#define N_MADE 24
+
+static void make_names(int fd, const char *prefix, int from, int to, struct text *text)
+{
+	char name[16];
+	int i, made;
+
+	for (i = from; i < to; i++) {
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
+		made = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		if (made < 0)
+			text_add(text, " make(%s)=%s", name, strerrorname_np(errno));
+		else
+			close(made);
+	}
+}
+
+static void remove_names(int fd, const char *prefix, int from, int to, int step, struct text *text)
+{
+	char name[16];
+	int i;
+
+	for (i = from; i < to; i += step) {
+		snprintf(name, sizeof(name), "%s%d", prefix, i);
+		if (unlinkat(fd, name, 0) < 0)
+			text_add(text, " remove(%s)=%s", name, strerrorname_np(errno));
+	}
+}
+
+static size_t times_listed(const struct listing *l, size_t from, size_t to, const char *name)
+{
+	size_t i, n = 0;
+
+	for (i = from; i < to; i++)
+		n += !strcmp(l->names[i], name);
+	return n;
+}
+
+/* Each name that was there all the time is listed once, half before the changes, half after. */
+static void check_stayed(const struct listing *before, const struct listing *all, size_t half,
+			 const struct listing *rest, struct text *text)
+{
+	size_t i, n;
+	int number;
+	char end;
+
+	for (i = 0; i < before->count; i++) {
+		const char *name = before->names[i];
+
+		if (sscanf(name, "p%d%c", &number, &end) == 1 && number % 3 == 0)
+			continue;
+		n = times_listed(all, 0, half, name) + times_listed(rest, 0, rest->count, name);
+		if (n != 1) {
+			text_add(text, " LISTED(%zu):", n);
+			text_add_word(text, name);
+		}
+	}
+	for (i = 0; i < rest->count; i++)
+		if (times_listed(rest, 0, rest->count, rest->names[i]) != 1)
+			text_add(text, " TWICE:%s", rest->names[i]);
+}
+
+/* Reads half, removes some and makes others, and goes on from the position it had. */
+static void change_halfway(const struct op *op, int fd, struct text *text)
+{
+	struct listing before = { 0 }, all = { 0 }, rest = { 0 };
+	size_t chunk = 320 + op->len % 4000, half;
+
+	if (listing_read(&before, fd, chunk) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
+	    listing_read(&all, fd, chunk) < 0 || all.count != before.count || all.count < 2) {
+		text_add(text, " UNREADABLE");
+	} else {
+		half = 1 + op->seed % (all.count - 1);
+		if (op->seed & 1)
+			lseek(fd, 0, SEEK_SET);
+		lseek(fd, all.next[half - 1], SEEK_SET);
+		remove_names(fd, "p", 0, N_MADE, 3, text);
+		make_names(fd, "q", 0, N_MADE, text);
+		if (listing_read(&rest, fd, chunk) < 0)
+			text_add(text, " UNREADABLE");
+		check_stayed(&before, &all, half, &rest, text);
+		make_names(fd, "p", 0, 1, text);
+		remove_names(fd, "q", 0, N_MADE, 1, text);
+		remove_names(fd, "p", 0, 1, 1, text);
+	}
+	listing_done(&before);
+	listing_done(&all);
+	listing_done(&rest);
+}
+
+void op_positions(struct performer *p, const struct op *op, struct text *text)
+{
+	int i, fd = openat(at_fd(p, op->at), op->path,
+			   O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd < 0 || faccessat(fd, ".", W_OK | X_OK, AT_EACCESS) < 0) {
+		answer_say(text, -1);
+	} else {
+		make_names(fd, "p", 0, N_MADE, text);
+		change_halfway(op, fd, text);
+		for (i = 1; i < 3; i++)
+			remove_names(fd, "p", i, N_MADE, 3, text);
+		answer_say(text, 0);
+	}
+	if (fd >= 0)
+		close(fd);
 }

@@ -40,19 +40,30 @@ static int make_directory(const char *path, const struct stack *stack, int64_t b
 	return stack ? stack_materialise(stack, branch, fd) : 0;
 }
 
+static struct lowers *read_lowers(const char *path, const struct stack *merged)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return lowers_read(merged, fd);
+}
+
 static int make_all(struct session *session, const struct program *program)
 {
 	struct stack merged;
 	int64_t i;
 	int r;
 
+	for (i = 0; i < (int64_t)program->stack.count; i++)
+		session->has_redirects |= program->stack.entries[i].redirect != NULL;
 	for (i = 0; i < session->n_branches; i++) {
 		r = make_directory(session->branches[i], &program->stack, i);
 		if (r < 0)
 			return r;
 	}
-	stack_merge(&program->stack, &merged);
+	stack_merge(&program->stack, 0, &merged);
 	r = make_directory(session->ref, &merged, 0);
+	if (r >= 0 && session->options->redirect_off)
+		session->lowers = read_lowers(session->ref, &merged);
 	stack_done(&merged);
 	if (r >= 0)
 		r = make_directory(session->work, NULL, 0);
@@ -66,7 +77,7 @@ int session_open(struct session *session, const struct options *options,
 {
 	mode_t old = umask(0);
 	int64_t i;
-	int r;
+	int r = 0;
 
 	*session = (struct session){ .options = options, .n_branches = program->stack.n_branches };
 	session->dir = xformat("%s/differ.XXXXXX", options->dir);
@@ -76,14 +87,18 @@ int session_open(struct session *session, const struct options *options,
 		return r;
 	}
 	chmod(session->dir, 0755);
-	session->branches[0] = xformat("%s/upper", session->dir);
+	session->small = xformat("%s%s", session->dir, options->full ? "/small" : "");
+	if (options->full)
+		r = full_mount(session);
+	session->branches[0] = xformat("%s/upper", session->small);
 	for (i = 1; i < session->n_branches; i++)
 		session->branches[i] = xformat("%s/lower%jd", session->dir, (intmax_t)i);
 	session->ref = xformat("%s/plain", session->dir);
-	session->work = xformat("%s/work", session->dir);
+	session->work = xformat("%s/work", session->small);
 	session->mnt = xformat("%s/mount", session->dir);
 	session->log = xformat("%s/log", session->dir);
-	r = make_all(session, program);
+	if (r >= 0)
+		r = make_all(session, program);
 	umask(old);
 	return r;
 }
@@ -95,12 +110,16 @@ void session_close(struct session *session)
 
 	if (session->mounted && session_unmount(session, &why) < 0)
 		fprintf(stderr, "differ: %s\n", why.s);
+	if (session->options->full)
+		full_unmount(session);
 	if (session->options->keep)
 		printf("kept: %s\n", session->dir);
 	else if (!session->mounted && session->dir)
 		fd_remove_tree(AT_FDCWD, session->dir);
 	for (i = 0; i < session->n_branches; i++)
 		free(session->branches[i]);
+	free(session->small);
+	lowers_free(session->lowers);
 	free(session->ref);
 	free(session->work);
 	free(session->mnt);
@@ -238,7 +257,9 @@ int session_mount_kernel(struct session *session)
 	text_add(&text, "lowerdir=");
 	for (i = 0; i < session->n_branches; i++)
 		text_add(&text, "%s%s", i ? ":" : "", session->branches[i]);
-	text_add(&text, ",redirect_dir=follow,xino=auto");
+	/* With redirect_dir=off we have made none, and overlayfs finds that out. */
+	text_add(&text, ",redirect_dir=%s,xino=auto",
+		 session->options->redirect_off && !session->has_redirects ? "nofollow" : "follow");
 	return mount("overlay", session->mnt, "overlay", MS_RDONLY, text.s) < 0 ? -errno : 0;
 }
 

@@ -11,10 +11,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/fs.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/xattr.h>
 
@@ -163,6 +165,14 @@ static const struct flag_name at_flags[] = {
 	FLAG(AT_SYMLINK_NOFOLLOW), FLAG(AT_SYMLINK_FOLLOW), FLAG(AT_EACCESS), { 0, NULL }
 };
 
+static const struct flag_name flock_flags[] = {
+	FLAG(LOCK_SH), FLAG(LOCK_EX), FLAG(LOCK_UN), { 0, NULL }
+};
+static const struct flag_name lock_flags[] = { { 1, "OFD" }, { 0, NULL } };
+static const struct flag_name inode_flags[] = { FLAG(FS_NODUMP_FL),
+						FLAG(FS_NOATIME_FL),
+						{ 0, NULL } };
+
 static const struct {
 	const char *name;
 	const struct flag_name *flags;
@@ -196,23 +206,12 @@ static const struct field op_fields[] = {
 };
 
 static const struct field entry_fields[] = {
-	FIELD(entry, branch, DECIMAL),
-	FIELD(entry, path, STRING),
-	FIELD(entry, type, TYPE),
-	FIELD(entry, mark, MARK),
-	FIELD(entry, target, STRING),
-	FIELD(entry, mode, OCTAL),
-	FIELD(entry, uid, DECIMAL),
-	FIELD(entry, gid, DECIMAL),
-	FIELD(entry, sec, DECIMAL),
-	FIELD(entry, nsec, DECIMAL),
-	FIELD(entry, size, DECIMAL),
-	FIELD(entry, sparse, DECIMAL),
-	FIELD(entry, seed, DECIMAL),
-	FIELD(entry, rdev, DECIMAL),
-	FIELD(entry, xattrs, DECIMAL),
-	FIELD(entry, group, DECIMAL),
-	{ NULL, 0, 0 },
+	FIELD(entry, branch, DECIMAL), FIELD(entry, path, STRING),   FIELD(entry, type, TYPE),
+	FIELD(entry, mark, MARK),      FIELD(entry, target, STRING), FIELD(entry, redirect, STRING),
+	FIELD(entry, mode, OCTAL),     FIELD(entry, uid, DECIMAL),   FIELD(entry, gid, DECIMAL),
+	FIELD(entry, sec, DECIMAL),    FIELD(entry, nsec, DECIMAL),  FIELD(entry, size, DECIMAL),
+	FIELD(entry, sparse, DECIMAL), FIELD(entry, seed, DECIMAL),  FIELD(entry, rdev, DECIMAL),
+	FIELD(entry, xattrs, DECIMAL), FIELD(entry, group, DECIMAL), { NULL, 0, 0 },
 };
 
 static const char *const type_names[] = { "dir",  "file",  "symlink",  "fifo", "socket",
@@ -221,6 +220,7 @@ static const char *const mark_names[] = { "none",
 					  "char",
 					  "wh",
 					  "attr",
+					  "attr-user",
 					  "trusted.overlay.opaque",
 					  "user.overlay.opaque",
 					  "user.fuseoverlayfs.opaque",
@@ -235,6 +235,11 @@ int op_kind_of(const char *name)
 		if (!strcmp(kinds[i].name, name))
 			return i;
 	return -1;
+}
+
+bool op_is_barrier(const struct op *op)
+{
+	return op->kind == OP_COMPARE || op->kind == OP_REMOUNT || op->kind == OP_FILL;
 }
 
 static void print_flags(struct text *text, const struct flag_name *names, int64_t flags)

@@ -1,36 +1,19 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Runs one program.  Each side has a worker process, whose root directory is
- * that side's (so no symbolic link leads out of it) and which runs the program
- * by itself and sends its answers; we compare the two streams.  At a `compare`
- * both workers wait until the trees have been compared; at a `remount` they end,
- * and new ones begin behind it.  With several threads each worker runs the
- * operations between two such points in its threads and then sends the answers.
+ * Runs one program: a worker on each side, whose answers are compared as they come.  At a
+ * `compare` both wait until the trees have been compared; at a `remount` they end, and new
+ * ones begin behind it.
  */
 #include "differ.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-
-/* Longer than any answer takes, sanitizers and a busy machine included. */
-#define ANSWER_SECONDS 90
-
-struct worker {
-	pid_t pid;
-	int socket;
-};
 
 struct run {
 	const struct program *program;
@@ -45,198 +28,31 @@ struct run {
 
 static const char *const side_names[2] = { "plain", "mount" };
 
-/* ---- the worker ---- */
-
-static bool is_barrier(const struct op *op)
-{
-	return op->kind == OP_COMPARE || op->kind == OP_REMOUNT;
-}
-
-static int send_all(int fd, const void *buf, size_t len)
-{
-	const char *bytes = buf;
-	ssize_t n;
-
-	for (; len; bytes += n, len -= n) {
-		n = send(fd, bytes, len, MSG_NOSIGNAL);
-		if (n <= 0)
-			return -EPIPE;
-	}
-	return 0;
-}
-
-static void send_text(int fd, const char *s)
-{
-	uint32_t len = strlen(s);
-
-	/* Nobody listens any more: the run is over. */
-	if (send_all(fd, &len, sizeof(len)) < 0 || send_all(fd, s, len) < 0)
-		_exit(0);
-}
-
-static void perform(struct performer *performer, const struct op *op, int side, struct text *text)
-{
-	text_clear(text);
-	if (accept_skips(op))
-		text_add(text, "skipped");
-	else if (side == 0 && accept_must_fail(op))
-		op_refuse(performer, op, text);
-	else
-		op_perform(performer, op, text);
-}
-
-struct segment {
-	const struct program *program;
-	size_t from, to;
-	int64_t thread;
-	int side;
-	struct performer *performer;
-	struct text *answers; /* from `from` on */
-};
-
-static void *run_thread(void *arg)
-{
-	struct segment *segment = arg;
-	size_t i;
-
-	for (i = segment->from; i < segment->to; i++)
-		if (segment->program->ops[i].thread == segment->thread)
-			perform(segment->performer, &segment->program->ops[i], segment->side,
-				&segment->answers[i - segment->from]);
-	return NULL;
-}
-
-/* A thread that lives as long as the worker has its own umask; here one for each segment. */
-static void *start_thread(void *arg)
-{
-	if (unshare(CLONE_FS) < 0)
-		abort();
-	umask(022);
-	return run_thread(arg);
-}
-
-static void run_segment(const struct program *program, size_t from, size_t to, int side,
-			struct performer *performers, int socket)
-{
-	struct segment segments[MAX_THREADS];
-	struct text *answers = calloc(to - from + 1, sizeof(*answers));
-	pthread_t threads[MAX_THREADS];
-	int64_t t;
-	size_t i;
-
-	for (t = 0; t < program->n_threads; t++) {
-		segments[t] = (struct segment){
-			program, from, to, t, side, &performers[t], answers
-		};
-		if (pthread_create(&threads[t], NULL, start_thread, &segments[t]))
-			abort();
-	}
-	for (t = 0; t < program->n_threads; t++)
-		pthread_join(threads[t], NULL);
-	for (i = 0; i < to - from; i++) {
-		send_text(socket, answers[i].s ? answers[i].s : "");
-		text_done(&answers[i]);
-	}
-	free(answers);
-}
-
-/* At a compare: "here", then wait for the word to go on. */
-static void meet(int socket)
-{
-	char go;
-
-	send_text(socket, "");
-	if (recv(socket, &go, 1, 0) != 1)
-		_exit(0);
-}
-
-static void run_worker(const struct program *program, size_t from, int side,
-		       struct performer *performers, int socket)
-{
-	cleanup_text struct text text = { 0 };
-	size_t i = from, end;
-
-	while (i < program->count && program->ops[i].kind != OP_REMOUNT) {
-		if (program->ops[i].kind == OP_COMPARE) {
-			meet(socket);
-			i++;
-			continue;
-		}
-		for (end = i; end < program->count && !is_barrier(&program->ops[end]);)
-			end++;
-		if (program->n_threads > 1) {
-			run_segment(program, i, end, side, performers, socket);
-			i = end;
-			continue;
-		}
-		for (; i < end; i++) {
-			perform(performers, &program->ops[i], side, &text);
-			send_text(socket, text.s);
-		}
-	}
-}
-
-static _Noreturn void worker_main(struct run *run, size_t from, int side, int socket)
-{
-	struct performer performers[MAX_THREADS];
-	const char *root = side ? run->session.mnt : run->session.ref;
-	int fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int64_t t;
-
-	signal(SIGINT, SIG_IGN);
-	signal(SIGTERM, SIG_IGN);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (fd < 0 || fchdir(fd) < 0 || chroot(".") < 0)
-		abort();
-	umask(022);
-	for (t = 0; t < run->program->n_threads; t++)
-		performer_init(&performers[t], fd, run->start, run->options->is_root,
-			       run->program->n_threads > 1);
-	run_worker(run->program, from, side, performers, socket);
-	for (t = 0; t < run->program->n_threads; t++)
-		performer_done(&performers[t]);
-	_exit(0);
-}
+/* ---- the workers ---- */
 
 static int start_workers(struct run *run, size_t from)
 {
-	struct timeval limit = { ANSWER_SECONDS, 0 };
-	int side, pair[2];
+	int side, r = 0;
 
-	fflush(NULL);
-	for (side = 0; side < 2; side++) {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
-			return -errno;
-		run->workers[side].pid = fork();
-		if (run->workers[side].pid < 0)
-			return -errno;
-		if (run->workers[side].pid == 0) {
-			close(pair[0]);
-			worker_main(run, from, side, pair[1]);
-		}
-		close(pair[1]);
-		run->workers[side].socket = pair[0];
-		setsockopt(pair[0], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	for (side = 0; r >= 0 && side < 2; side++) {
+		struct job job = { .program = run->program,
+				   .options = run->options,
+				   .from = from,
+				   .is_plain = side == 0,
+				   .dir = side ? run->session.mnt : run->session.ref,
+				   .start = run->start,
+				   .lowers = run->session.lowers };
+
+		r = worker_start(&run->workers[side], &job);
 	}
-	return 0;
+	return r;
 }
 
 /* They have come to their end, or else have nothing more to say that counts. */
 static void end_workers(struct run *run, bool kill_them)
 {
-	int side;
-
-	for (side = 0; side < 2; side++) {
-		struct worker *w = &run->workers[side];
-
-		if (w->pid <= 0)
-			continue;
-		if (kill_them)
-			kill(w->pid, SIGKILL);
-		close(w->socket);
-		waitpid(w->pid, NULL, 0);
-		w->pid = 0;
-	}
+	worker_end(&run->workers[0], kill_them);
+	worker_end(&run->workers[1], kill_them);
 }
 
 /* ---- differences ---- */
@@ -288,45 +104,6 @@ static void sign_answers(const struct op *op, const char *want, const char *got,
 	text_add(text, "%.*s", (int)strcspn(want + word, "= "), want + word);
 }
 
-/* -errno when the worker has died or hangs. */
-static int receive(int socket, void *buf, size_t len)
-{
-	char *bytes = buf;
-	ssize_t n;
-
-	for (; len; bytes += n, len -= n) {
-		n = recv(socket, bytes, len, 0);
-		if (n == 0)
-			return -EPIPE;
-		if (n < 0 && (errno != EINTR || stop_asked))
-			return -errno;
-		if (n < 0)
-			n = 0;
-	}
-	return 0;
-}
-
-static char *receive_text(int socket)
-{
-	uint32_t len;
-	char *s;
-	int r = receive(socket, &len, sizeof(len));
-
-	if (r < 0) {
-		errno = -r;
-		return NULL;
-	}
-	s = xrealloc(NULL, len + 1, 1);
-	s[len] = '\0';
-	r = receive(socket, s, len);
-	if (r < 0) {
-		free(s);
-		errno = -r;
-		return NULL;
-	}
-	return s;
-}
-
 static void lost_worker(struct run *run, size_t i, int side, int error)
 {
 	cleanup_text struct text signature = { 0 };
@@ -345,16 +122,73 @@ static bool same_answer(const char *want, const char *got)
 	return !strcmp(want, got);
 }
 
+static bool compare_trees(struct run *run, size_t i, const char *when, bool is_kernel);
+
+static bool changed_nothing(struct run *run, size_t i)
+{
+	full_settle(&run->session, run->start);
+	return compare_trees(run, i, "after want of space", false);
+}
+
+/*
+ * EXDEV, unless the mount has redirect_dir=off, is what a rename answers for now when a
+ * redirect finds no space.
+ */
+static bool wants_space(const struct run *run, size_t i, const char *answer)
+{
+	bool is_rename = run->program->ops[i].kind == OP_RENAME && !run->options->redirect_off;
+
+	return !strncmp(answer, "r=-1 ENOSPC", 11) || !strncmp(answer, "r=-1 EDQUOT", 11) ||
+	       (is_rename && !strncmp(answer, "r=-1 EXDEV", 10));
+}
+
+/* What the plain side is to do when the mount has answered so. */
+static char *order_for(struct run *run, size_t i, const char *answer)
+{
+	const struct op *op = &run->program->ops[i];
+	long long done = !strncmp(answer, "r=-1", 4) ? -1 : strtoll(answer + 2, NULL, 10);
+	bool can_be_short = op->kind == OP_WRITE || op->kind == OP_PWRITE || op->kind == OP_COPY;
+
+	if (wants_space(run, i, answer))
+		return xstrdup("skip");
+	if (can_be_short && done > 0 && done < op->len && full_is_reached(&run->session))
+		return xformat("only %lld", done);
+	return xstrdup("do");
+}
+
+/* In lockstep, the mount first; otherwise they answer by themselves. */
+static void hear_both(struct run *run, size_t i, char *answers[2], int *error)
+{
+	const struct op *op = &run->program->ops[i];
+	bool in_step = run->options->full && !op_is_barrier(op);
+	cleanup_free char *order = NULL;
+
+	if (in_step)
+		worker_tell(&run->workers[1], "do");
+	else
+		answers[0] = worker_hear(&run->workers[0], error);
+	if (in_step || answers[0])
+		answers[1] = worker_hear(&run->workers[1], error);
+	if (!in_step || !answers[1])
+		return;
+	order = order_for(run, i, answers[1]);
+	worker_tell(&run->workers[0], order);
+	answers[0] = worker_hear(&run->workers[0], error);
+}
+
 /* Whether the run goes on. */
 static bool compare_answers(struct run *run, size_t i)
 {
 	cleanup_text struct text signature = { 0 };
-	cleanup_free char *want = receive_text(run->workers[0].socket);
-	int error = errno;
-	cleanup_free char *got = want ? receive_text(run->workers[1].socket) : NULL;
+	char *answers[2] = { NULL, NULL };
+	int error = 0;
+	cleanup_free char *want = NULL, *got = NULL;
 
+	hear_both(run, i, answers, &error);
+	want = answers[0];
+	got = answers[1];
 	if (!want || !got) {
-		lost_worker(run, i, want ? 1 : 0, want ? errno : error);
+		lost_worker(run, i, got ? 0 : want || run->options->full ? 1 : 0, -error);
 		return false;
 	}
 	run->outcome->n_done++;
@@ -364,7 +198,7 @@ static bool compare_answers(struct run *run, size_t i)
 		text_clear(&signature);
 	}
 	if (same_answer(want, got))
-		return true;
+		return !run->options->full || !wants_space(run, i, got) || changed_nothing(run, i);
 	sign_answers(&run->program->ops[i], want, got, &signature);
 	differ_at(run, i, signature.s, "  plain %s\n  mount %s", want, got);
 	return false;
@@ -502,12 +336,15 @@ static bool run_phase(struct run *run, size_t *i)
 
 	for (; same && *i < program->count && program->ops[*i].kind != OP_REMOUNT; ++*i) {
 		same = !stop_asked && compare_answers(run, *i);
-		if (!same || program->ops[*i].kind != OP_COMPARE)
+		if (!same || !op_is_barrier(&program->ops[*i]))
 			continue;
-		same = compare_trees(run, *i, "here", false);
+		if (program->ops[*i].kind == OP_COMPARE)
+			same = compare_trees(run, *i, "here", false);
+		else if (run->options->full)
+			same = full_fill(&run->session, program->ops[*i].len) >= 0;
 		if (same)
-			same = send_all(run->workers[0].socket, "g", 1) >= 0 &&
-			       send_all(run->workers[1].socket, "g", 1) >= 0;
+			same = worker_tell(&run->workers[0], "go") >= 0 &&
+			       worker_tell(&run->workers[1], "go") >= 0;
 	}
 	end_workers(run, !same);
 	return same;

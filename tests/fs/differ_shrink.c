@@ -182,6 +182,8 @@ static void simplify_entry(struct entry *entry, int what)
 		entry->mode = entry->type == ENTRY_DIR ? 0755 : 0644;
 	else if (what == 4)
 		entry->sparse = 0;
+	else if (what == 5)
+		entry->group = 0;
 }
 
 static void simplify(struct shrink *shrink)
@@ -202,7 +204,7 @@ static void simplify(struct shrink *shrink)
 		}
 	}
 	for (i = 0; i < shrink->best->stack.count && !stop_asked; i++) {
-		for (what = 0; what < 5; what++) {
+		for (what = 0; what < 6; what++) {
 			program_copy(shrink->best, &candidate);
 			simplify_entry(&candidate.stack.entries[i], what);
 			if (!memcmp(&candidate.stack.entries[i], &shrink->best->stack.entries[i],

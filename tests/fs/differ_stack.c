@@ -1,9 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Branches as data.  The merge model is the definition of a union and nothing
- * else: take the branches from the bottom up, let each whiteout and opaque mark
- * remove what is there so far, then lay the branch's objects over the rest.
- */
+/* Branches as data, and onto the disk. */
 #include "differ.h"
 
 #include <dirent.h>
@@ -31,6 +27,7 @@ void stack_remove(struct stack *stack, size_t i)
 {
 	free(stack->entries[i].path);
 	free(stack->entries[i].target);
+	free(stack->entries[i].redirect);
 	memmove(&stack->entries[i], &stack->entries[i + 1],
 		(--stack->count - i) * sizeof(struct entry));
 }
@@ -43,12 +40,13 @@ void stack_done(struct stack *stack)
 	*stack = (struct stack){ 0 };
 }
 
-static struct entry entry_copy(const struct entry *from)
+struct entry entry_copy(const struct entry *from)
 {
 	struct entry entry = *from;
 
 	entry.path = xstrdup(from->path);
 	entry.target = xstrdup(from->target);
+	entry.redirect = xstrdup(from->redirect);
 	return entry;
 }
 
@@ -78,70 +76,6 @@ bool path_is_below(const char *path, const char *top)
 	if (!strcmp(top, "."))
 		return true;
 	return !strncmp(path, top, len) && (path[len] == '\0' || path[len] == '/');
-}
-
-/* ---- the merge ---- */
-
-static void remove_below(struct stack *merged, const char *top, bool top_too)
-{
-	size_t i;
-
-	for (i = merged->count; i-- > 0;)
-		if (path_is_below(merged->entries[i].path, top) &&
-		    (top_too || strcmp(merged->entries[i].path, top) != 0))
-			stack_remove(merged, i);
-}
-
-static void apply_marks(const struct stack *stack, int64_t branch, struct stack *merged)
-{
-	size_t i;
-
-	for (i = 0; i < stack->count; i++) {
-		const struct entry *entry = &stack->entries[i];
-
-		if (entry->branch != branch)
-			continue;
-		if (entry->type == ENTRY_WHITEOUT)
-			remove_below(merged, entry->path, true);
-		else if (entry->mark != MARK_NONE)
-			remove_below(merged, entry->path, false);
-	}
-}
-
-static void apply_entry(const struct entry *entry, struct stack *merged)
-{
-	struct entry *below = stack_find(merged, 0, entry->path);
-	struct entry copy = entry_copy(entry);
-
-	copy.branch = 0;
-	copy.mark = MARK_NONE;
-	/* Links are links of one branch; group numbers of two branches must not meet. */
-	if (copy.group)
-		copy.group += entry->branch * 1000000;
-	if (below && below->type == ENTRY_DIR && entry->type == ENTRY_DIR) {
-		free(below->path);
-		free(below->target);
-		*below = copy;
-		return;
-	}
-	if (below)
-		remove_below(merged, entry->path, true);
-	stack_add(merged, copy);
-}
-
-void stack_merge(const struct stack *stack, struct stack *ret)
-{
-	int64_t branch;
-	size_t i;
-
-	*ret = (struct stack){ .n_branches = 1 };
-	for (branch = stack->n_branches - 1; branch >= 0; branch--) {
-		apply_marks(stack, branch, ret);
-		for (i = 0; i < stack->count; i++)
-			if (stack->entries[i].branch == branch &&
-			    stack->entries[i].type != ENTRY_WHITEOUT)
-				apply_entry(&stack->entries[i], ret);
-	}
 }
 
 /* ---- onto the disk ---- */
@@ -240,9 +174,13 @@ static int make_file(int dirfd, const char *name, const struct entry *entry)
 	return fd < 0 ? -errno : write_content(fd, entry);
 }
 
+/* An empty file `name`, or `.wh.NAME`; with an xattr, one that the directory has to announce. */
 static int make_whiteout(int dirfd, const char *name, enum mark format)
 {
+	const char *space = format == WHITEOUT_ATTR_USER ? "user" : "trusted";
 	cleanup_free char *mark = xformat(".wh.%s", name);
+	cleanup_free char *xattr = xformat("%s.overlay.whiteout", space);
+	cleanup_free char *announcement = xformat("%s.overlay.opaque", space);
 	cleanup_fd int fd = -1;
 
 	if (format == WHITEOUT_CHAR)
@@ -253,27 +191,34 @@ static int make_whiteout(int dirfd, const char *name, enum mark format)
 		return -errno;
 	if (format == WHITEOUT_WH)
 		return 0;
-	if (fsetxattr(fd, "trusted.overlay.whiteout", "", 0, 0) < 0)
+	if (fsetxattr(fd, xattr, "", 0, 0) < 0)
 		return -errno;
-	return xattr_set(dirfd, "trusted.overlay.opaque", "x", 1, 0);
+	return xattr_set(dirfd, announcement, "x", 1, 0);
 }
 
 static int make_mark(int dirfd, enum mark mark)
 {
 	if (mark == OPAQUE_WH)
 		return make_whiteout(dirfd, ".wh..opq", WHITEOUT_WH);
-	return fsetxattr(dirfd,
+	return xattr_set(dirfd,
 			 mark == OPAQUE_TRUSTED ? "trusted.overlay.opaque"
 			 : mark == OPAQUE_USER	? "user.overlay.opaque"
 						: "user.fuseoverlayfs.opaque",
-			 "y", 1, 0) < 0
-		       ? -errno
-		       : 0;
+			 "y", 1, 0);
+}
+
+static int make_redirect(int dirfd, const struct entry *entry)
+{
+	return xattr_set(dirfd,
+			 entry->xattrs & XATTR_REDIRECT_USER ? "user.overlay.redirect"
+							     : "trusted.overlay.redirect",
+			 entry->redirect, strlen(entry->redirect), 0);
 }
 
 static int make_dir(int dirfd, const char *name, const struct entry *entry)
 {
 	cleanup_fd int fd = -1;
+	int r = 0;
 
 	/* The root, "." is there already. */
 	if (strcmp(name, ".") != 0 && mkdirat(dirfd, name, 0700) < 0)
@@ -281,7 +226,9 @@ static int make_dir(int dirfd, const char *name, const struct entry *entry)
 	fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	return entry->mark ? make_mark(fd, entry->mark) : 0;
+	if (entry->redirect)
+		r = make_redirect(fd, entry);
+	return r < 0 ? r : entry->mark >= OPAQUE_TRUSTED ? make_mark(fd, entry->mark) : 0;
 }
 
 static int make_object(int dirfd, const char *name, const struct entry *entry)
@@ -342,6 +289,8 @@ static int make_entry(const struct stack *stack, size_t i, int root)
 		    stack->entries[k].group == entry->group)
 			return link_to(root, stack->entries[k].path, dirfd, name);
 	r = make_object(dirfd, name, entry);
+	if (r >= 0 && entry->mark == WHITEOUT_WH && entry->type != ENTRY_WHITEOUT)
+		r = make_whiteout(dirfd, name, WHITEOUT_WH);
 	if (r >= 0 && entry->type != ENTRY_DIR && entry->type != ENTRY_WHITEOUT)
 		r = set_attributes(dirfd, name, entry);
 	return r;

@@ -175,7 +175,7 @@ static void test_probe(void)
 	cleanup_dir DIR *stream = NULL;
 	int n = 0;
 
-	assert_eq(whiteout_probe(dir, &style), 0);
+	assert_eq(whiteout_probe(dir, false, &style), 0);
 	assert_eq(whiteout_create(&style, dir, "w"), 0);
 	if (is_root()) {
 		assert_eq(style.format, WHITEOUT_DEVICE);
@@ -188,7 +188,7 @@ static void test_probe(void)
 	while (readdir(stream))
 		n++;
 	assert(n <= 4); /* `.`, `..`, the whiteout, and perhaps an opaque mark */
-	assert_eq(whiteout_probe(dir, &style), 0); /* and again, over leftovers */
+	assert_eq(whiteout_probe(dir, false, &style), 0); /* and again, over leftovers */
 }
 
 int main(void)
