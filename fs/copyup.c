@@ -215,21 +215,27 @@ struct group {
 	int fd; /* the copy */
 };
 
-static int link_name(void *context, struct node *dir, const char *name)
+int copyup_link(struct fs *fs, int fd, struct node *dir, const char *name)
 {
-	struct group *group = context;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct timespec times[2];
 	int r = 0;
 
-	ref = upper_open_copied(group->fs, dir, &r);
+	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	r = begin_quietly(dir, ref->fd, times);
 	if (r == 0)
-		r = fd_link(group->fd, ref->fd, name);
+		r = fd_link(fd, ref->fd, name);
 	r = end_quietly(dir, ref->fd, times, r);
 	return r == -EEXIST ? 0 : r;
+}
+
+static int link_name(void *context, struct node *dir, const char *name)
+{
+	struct group *group = context;
+
+	return copyup_link(group->fs, group->fd, dir, name);
 }
 
 /* --- the copy-up itself --- */
@@ -276,6 +282,7 @@ static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lowe
 	cleanup_staged struct staged staged = { 0 };
 	cleanup_fd int fd = -1;
 	struct copy copy;
+	bool is_group;
 	int r = 0;
 
 	ref = upper_open_copied(fs, dir, &r);
@@ -285,15 +292,20 @@ static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lowe
 	r = stage_copy(fs, node, lower, limit, &staged, &copy);
 	if (r < 0)
 		return r;
+	is_group = !S_ISDIR(copy.st.st_mode) && copy.st.st_nlink > 1;
 	fd = fd_open(staged.dirfd, staged.name, O_PATH, 0);
-	r = fd < 0 ? fd : publish_quietly(&staged, dir, ref->fd, name);
-	if (r == 0 && !S_ISDIR(copy.st.st_mode) && copy.st.st_nlink > 1) {
+	r = fd < 0 ? fd : is_group ? group_begin(fs, node->ino) : 0;
+	if (r == 0)
+		r = publish_quietly(&staged, dir, ref->fd, name);
+	if (r == 0 && is_group) {
 		struct group group = { .fs = fs, .fd = fd };
 
 		r = names_visible(fs, lower, link_name, &group);
 	}
 	if (r < 0)
 		return r;
+	if (is_group)
+		group_end(fs, node->ino);
 	switch_over(fs, node, &copy, false);
 	return 0;
 }

@@ -10,4 +10,10 @@
  */
 int copyup_data(struct fs *fs, struct node *node, off_t limit);
 
+/*
+ * Gives the copy `fd` of a file another of the lower file's names, without the
+ * directory's times showing it; 0 also if the name is there.
+ */
+int copyup_link(struct fs *fs, int fd, struct node *dir, const char *name);
+
 #endif

@@ -2,9 +2,10 @@
 /*
  * The node of a number that is not in memory: the kernel comes back with a
  * file handle (name_to_handle_at(2)) after it has forgotten the node, or with
- * what another worker told it.  Nothing says where the object is, so it is
- * looked for: among the orphans, then in all directories, whose listings have
- * the numbers.
+ * what another worker told it.  It is looked for among the orphans, then in the
+ * directory that the ledger names, then in all directories, whose listings have
+ * the numbers; and if another worker told the kernel of it and it is nowhere,
+ * among all of lower: then it is a lower object that was removed while in use.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -108,13 +109,121 @@ static int find_orphan(struct fs *fs, uint64_t ino, struct node **ret)
 	return FS_FOUND;
 }
 
-int fs_find(struct fs *fs, uint64_t ino, struct node **ret)
+/* --- lower objects that have no name any more --- */
+
+static int search_lower_dir(struct lower_obj *dir, uint64_t ino, struct lower_obj **ret)
 {
+	cleanup_listing struct listing *listing = NULL;
+	int r = lower_list(dir, &listing);
+
+	for (size_t i = 0; r >= 0 && i < listing_count(listing); i++) {
+		const struct listing_entry *entry = listing_at(listing, i);
+		cleanup_lower_obj struct lower_obj *obj = NULL;
+
+		if (entry->ino != ino && entry->type != DT_DIR)
+			continue;
+		r = lower_lookup(dir, entry->name, &obj, NULL);
+		if (r == LOWER_FOUND && obj->ino == ino) {
+			*ret = take_ptr(obj);
+			return LOWER_FOUND;
+		}
+		if (r == LOWER_FOUND && S_ISDIR(obj->type)) {
+			r = search_lower_dir(obj, ino, ret);
+			if (r != LOWER_ABSENT)
+				return r;
+		}
+	}
+	return r < 0 ? r : LOWER_ABSENT;
+}
+
+int find_lower_object(struct fs *fs, uint64_t ino, struct lower_obj **ret)
+{
+	cleanup_lower_obj struct lower_obj *root = lower_root(fs->lower);
+
+	return root ? search_lower_dir(root, ino, ret) : -ENOMEM;
+}
+
+static int find_removed(struct fs *fs, uint64_t ino, struct node **ret)
+{
+	cleanup_lower_obj struct lower_obj *obj = NULL;
+	struct node made = { .ino = ino };
+	bool is_new;
+	int r = find_lower_object(fs, ino, &obj);
+
+	if (r != LOWER_FOUND)
+		return r;
+	made.type = obj->type;
+	made.lower = obj;
+	*ret = nodes_get_or_add(&fs->nodes, &made, &is_new);
+	if (!*ret)
+		return -ENOMEM;
+	if (is_new) {
+		pthread_mutex_lock(&(*ret)->lock);
+		(*ret)->is_removed = true;
+		pthread_mutex_unlock(&(*ret)->lock);
+	}
+	return FS_FOUND;
+}
+
+/* --- the ledger's hint --- */
+
+enum { MAX_DEPTH = 4096 }; /* a chain of hints that is longer is wrong */
+
+static int find(struct fs *fs, uint64_t ino, unsigned int depth, struct node **ret);
+
+/* FS_ABSENT also where the directory is not to be found. */
+static int find_in_parent(struct fs *fs, uint64_t ino, uint64_t parent, unsigned int depth,
+			  struct node **ret)
+{
+	CLEANUP(heap_done) struct heap heap = { 0 };
+	cleanup_node struct node *dir = NULL;
+	int r;
+
+	if (!parent || depth == MAX_DEPTH)
+		return FS_ABSENT;
+	r = find(fs, parent, depth + 1, &dir);
+	if (r != FS_FOUND || !S_ISDIR(dir->type))
+		return r < 0 ? r : FS_ABSENT;
+	r = search_dir(fs, dir, ino, &heap, ret);
+	return r == -ESTALE || r == -ENOENT ? FS_ABSENT : r;
+}
+
+/* As fs_find, without searching everywhere. */
+static int find(struct fs *fs, uint64_t ino, unsigned int depth, struct node **ret)
+{
+	uint64_t parent = 0;
 	int r;
 
 	*ret = nodes_get(&fs->nodes, ino);
 	if (*ret)
 		return FS_FOUND;
 	r = find_orphan(fs, ino, ret);
-	return r == FS_ABSENT ? search_tree(fs, ino, ret) : r;
+	if (r == FS_ABSENT && nodes_was_told(&fs->nodes, ino, &parent))
+		r = find_in_parent(fs, ino, parent, depth, ret);
+	return r;
+}
+
+static int find_anywhere(struct fs *fs, uint64_t ino, struct node **ret)
+{
+	uint64_t parent;
+	int r = find(fs, ino, 0, ret);
+
+	if (r == FS_ABSENT)
+		r = search_tree(fs, ino, ret);
+	if (r == FS_ABSENT && nodes_was_told(&fs->nodes, ino, &parent))
+		r = find_removed(fs, ino, ret);
+	return r;
+}
+
+int fs_find(struct fs *fs, uint64_t ino, struct node **ret)
+{
+	unsigned long before;
+	int r;
+
+	/* What moves from where we have not been to where we have, is missed. */
+	do {
+		before = atomic_load(&fs->nodes.n_changes);
+		r = find_anywhere(fs, ino, ret);
+	} while (r == FS_ABSENT && atomic_load(&fs->nodes.n_changes) != before);
+	return r;
 }

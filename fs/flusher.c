@@ -3,12 +3,16 @@
 
 #include <errno.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+
+enum { END_MS = 100 };
 
 struct part {
 	uint64_t ino;
@@ -89,6 +93,16 @@ void flusher_stop(struct flusher *flusher)
 
 void flusher_done(struct flusher *flusher)
 {
-	if (flusher->socket >= 0)
-		close(take_fd(&flusher->socket));
+	struct pollfd ended = { .fd = -1, .events = POLLIN };
+
+	if (flusher->socket < 0)
+		return;
+	close(take_fd(&flusher->socket));
+	/* It ends at once, unless the kernel still keeps it waiting: then it is init's. */
+	ended.fd = (int)syscall(SYS_pidfd_open, flusher->pid, 0);
+	if (ended.fd < 0)
+		return;
+	if (poll(&ended, 1, END_MS) == 1)
+		waitpid(flusher->pid, NULL, WNOHANG);
+	close(ended.fd);
 }

@@ -2,6 +2,7 @@
 /* Opening and closing a mount. */
 #include "fs.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -14,6 +15,7 @@
 
 static const char staging_name[] = "staging";
 static const char orphans_name[] = "orphans";
+static const char groups_name[] = "groups";
 
 /* Descriptors kept open: most of what the process may have, the rest is for requests. */
 static size_t fd_limit(void)
@@ -40,6 +42,25 @@ static int work_dir(struct fs *fs, const char *name, bool keep)
 	return r < 0 ? r : fd_open(fs->config->work, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
+/*
+ * Of another worker's orphans, those that have a name all the same need not be
+ * kept by this one; removing that name makes them orphans again.
+ */
+static int drop_named_orphans(struct fs *fs)
+{
+	cleanup_dir DIR *stream = NULL;
+	struct dirent *entry;
+	struct stat st;
+	int r = fd_opendir(fs->orphans, &stream);
+
+	while (r == 0 && (errno = 0, entry = readdir(stream))) {
+		if (fd_stat(fs->orphans, entry->d_name, &st) == 0 && !S_ISDIR(st.st_mode) &&
+		    st.st_nlink > 1)
+			unlinkat(fs->orphans, entry->d_name, 0);
+	}
+	return r < 0 ? r : -errno;
+}
+
 static int open_work(struct fs *fs)
 {
 	int r;
@@ -47,9 +68,15 @@ static int open_work(struct fs *fs)
 	fs->staging = work_dir(fs, staging_name, false);
 	if (fs->staging < 0)
 		return fs->staging;
+	fs->groups = work_dir(fs, groups_name, true);
+	if (fs->groups < 0)
+		return fs->groups;
 	fs->orphans = work_dir(fs, orphans_name, fs->config->is_restart);
 	if (fs->orphans < 0)
 		return fs->orphans;
+	r = fs->config->is_restart ? drop_named_orphans(fs) : 0;
+	if (r < 0)
+		return r;
 	r = state_open(fs->config->work, fs->config->is_restart, &fs->state);
 	if (r == 0 && fs->config->journal)
 		state_keep_journal(fs->state, fs->config->journal);
@@ -134,15 +161,17 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (!fs)
 		return -ENOMEM;
 	fs->config = config;
-	fs->staging = fs->orphans = -1;
+	fs->staging = fs->orphans = fs->groups = -1;
 	fdcache_init(&fs->fds, fd_limit());
 	nodes_init(&fs->nodes, &fs->fds, forget_orphan, fs);
 	fs->nodes.is_restart = config->is_restart;
+	if (config->ledger_fd > 0)
+		r = ledger_open(config->ledger_fd, &fs->nodes.ledger);
 	pthread_mutex_init(&fs->scan_lock, NULL);
 	pthread_mutex_init(&fs->moved_lock, NULL);
 	stale = open_lower(fs);
 	if (stale < 0)
-		r = stale;
+		r = r < 0 ? r : stale;
 	else
 		lower_use_overrides(fs->lower, config->override);
 	if (r == 0)
@@ -153,6 +182,8 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 		r = probe_upper(config, fs->staging, &fs->caps);
 	if (r == 0)
 		r = open_root(fs);
+	if (r == 0 && config->upper >= 0)
+		r = groups_complete(fs);
 	if (r < 0) {
 		fs_close(fs);
 		return r;
@@ -167,6 +198,7 @@ void fs_close(struct fs *fs)
 		return;
 	names_done(fs);
 	nodes_done(&fs->nodes);
+	ledger_close(fs->nodes.ledger);
 	lower_free(fs->lower);
 	state_close(fs->state);
 	if (fs->staging >= 0) {
@@ -176,6 +208,11 @@ void fs_close(struct fs *fs)
 	if (fs->orphans >= 0) {
 		fd_remove_tree(fs->config->work, orphans_name);
 		close(fs->orphans);
+	}
+	if (fs->groups >= 0) {
+		/* What is still in it is for the next mount. */
+		unlinkat(fs->config->work, groups_name, AT_REMOVEDIR);
+		close(fs->groups);
 	}
 	fdcache_done(&fs->fds);
 	free(fs);

@@ -41,6 +41,7 @@ struct fs_config {
 	bool no_acl; /* ACLs are neither shown nor kept */
 	enum override override; /* owners are written beside objects */
 	struct state_journal *journal; /* shared by the workers of a mount, or NULL */
+	int ledger_fd; /* shared like that (ledger.h); 0: none */
 	bool is_restart; /* another worker served this mount before */
 };
 
@@ -61,6 +62,7 @@ struct fs {
 	struct nodes nodes;
 	struct state *state; /* NULL without a top branch, like what follows */
 	int staging; /* directory for what is being made */
+	int groups; /* directory for notes of names that are being copied up */
 	int orphans; /* directory for what is removed and still in use, by number */
 	atomic_ulong n_staged;
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "copyup.h"
 #include "metacopy.h"
 #include "upper.h"
 
@@ -97,14 +98,11 @@ static int rejoin(struct fs *fs, struct node *dir, const char *name, struct lowe
 	struct search search = { .fs = fs, .ino = obj->ino, .fd = -1 };
 	int r = lower_names(obj, is_copy, &search);
 	cleanup_fd int fd = search.fd;
-	cleanup_fd_ref struct fd_ref *ref = NULL;
 
 	if (r <= 0)
 		return r;
-	ref = upper_open_copied(fs, dir, &r);
-	if (ref)
-		r = fd_link(fd, ref->fd, name);
-	return r < 0 && r != -EEXIST ? r : 1;
+	r = copyup_link(fs, fd, dir, name);
+	return r < 0 ? r : 1;
 }
 
 static int find(struct fs *fs, struct node *dir, const char *name, struct found *ret);

@@ -11,22 +11,34 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
 enum {
-	MAX_THREADS = 16,
 	NOTIFY_RESEND = 7, /* FUSE_NOTIFY_RESEND, which headers before Linux 6.9 lack */
+};
+
+struct loop;
+
+/* The first is the one that loop_run was called in. */
+struct thread {
+	struct loop *loop;
+	struct attempt *place; /* where its requests lie */
+	pthread_t id;
 };
 
 struct loop {
 	struct fuse_session *session;
+	struct shared *shared;
+	struct nodes *nodes;
 	atomic_int n_idle;
 	pthread_mutex_t lock; /* guards what follows */
 	int n_threads;
-	pthread_t threads[MAX_THREADS];
+	struct thread threads[ATTEMPT_PLACES];
 };
 
 static struct fuse_session *session_to_end;
@@ -49,33 +61,69 @@ static void add_thread(struct loop *loop)
 	sigaddset(&mask, SIGTERM);
 	pthread_sigmask(SIG_BLOCK, &mask, &old_mask);
 	pthread_mutex_lock(&loop->lock);
-	if (loop->n_threads < MAX_THREADS &&
-	    pthread_create(&loop->threads[loop->n_threads], NULL, serve, loop) == 0) {
-		loop->n_threads++;
-		atomic_fetch_add(&loop->n_idle, 1);
+	if (loop->n_threads < ATTEMPT_PLACES) {
+		struct thread *thread = &loop->threads[loop->n_threads];
+
+		*thread = (struct thread){
+			.loop = loop, .place = &loop->shared->attempts.places[loop->n_threads]
+		};
+		if (pthread_create(&thread->id, NULL, serve, thread) == 0) {
+			loop->n_threads++;
+			atomic_fetch_add(&loop->n_idle, 1);
+		}
 	}
 	pthread_mutex_unlock(&loop->lock);
 	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
 }
 
+/*
+ * Reads the next request into `place`: its size, or 0 at the end.  libfuse's own
+ * way would put it in memory that dies with us.
+ */
+static ssize_t receive(struct fuse_session *session, struct attempt *place)
+{
+	while (!fuse_session_exited(session)) {
+		ssize_t n = read(fuse_session_fd(session), place->request, sizeof(place->request));
+
+		if (n >= 0)
+			return n;
+		/* ENOENT: the request was taken back while it was read. */
+		if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
+			continue;
+		/* ENODEV: the mount is gone. */
+		if (errno != ENODEV)
+			syslog(LOG_ERR, "reading a request: %s", strerror(errno));
+		break;
+	}
+	return 0;
+}
+
 static void *serve(void *argument)
 {
-	struct loop *loop = argument;
-	struct fuse_buf buf = { 0 };
+	struct thread *thread = argument;
+	struct loop *loop = thread->loop;
+	struct attempt *place = thread->place;
 
-	while (!fuse_session_exited(loop->session)) {
-		int r = fuse_session_receive_buf(loop->session, &buf);
+	/*
+	 * A page that is not there when the kernel copies a request into it, while we are
+	 * being killed, would make the kernel fail the request (EIO).
+	 */
+	madvise(place->request, sizeof(place->request), MADV_POPULATE_WRITE);
+	for (;;) {
+		struct fuse_buf buf = { .mem = place->request };
+		ssize_t n = receive(loop->session, place);
 
-		if (r == -EINTR || r == -EAGAIN)
-			continue;
-		if (r <= 0)
+		if (n <= 0)
 			break;
+		buf.size = (size_t)n;
 		if (atomic_fetch_sub(&loop->n_idle, 1) == 1)
 			add_thread(loop);
+		attempt_start(&loop->shared->attempts, place, loop->nodes);
 		fuse_session_process_buf(loop->session, &buf);
+		attempt_clear(place);
+		atomic_fetch_add_explicit(&loop->shared->n_served, 1, memory_order_relaxed);
 		atomic_fetch_add(&loop->n_idle, 1);
 	}
-	free(buf.mem);
 	fuse_session_exit(loop->session);
 	return NULL;
 }
@@ -83,19 +131,18 @@ static void *serve(void *argument)
 /* Receives INIT, keeps it for workers to come, and answers it. */
 static int first_init(struct fuse_session *session, struct shared *shared)
 {
-	struct fuse_buf buf = { 0 };
-	int r;
+	struct attempt *place = &shared->attempts.places[0];
+	ssize_t n = receive(session, place);
 
-	do {
-		r = fuse_session_receive_buf(session, &buf);
-	} while (r == -EINTR);
-	if (r > 0 && (size_t)r <= sizeof(shared->init)) {
-		memcpy(shared->init, buf.mem, (size_t)r);
-		shared->init_size = (uint32_t)r;
+	if (n > 0 && (size_t)n <= sizeof(shared->init)) {
+		struct fuse_buf buf = { .mem = shared->init, .size = (size_t)n };
+
+		memcpy(shared->init, place->request, (size_t)n);
+		shared->init_size = (uint32_t)n;
 		fuse_session_process_buf(session, &buf);
 	}
-	free(buf.mem);
-	return r < 0 ? r : shared->init_size ? 0 : -EIO;
+	attempt_clear(place);
+	return shared->init_size ? 0 : -EIO;
 }
 
 /*
@@ -131,18 +178,18 @@ static void wake(int number)
 /* Ends every thread: those that wait for a request are interrupted until they have seen it. */
 static void join_all(struct loop *loop)
 {
-	for (int i = 0; i < loop->n_threads; i++) {
+	for (int i = 1; i < loop->n_threads; i++) {
 		struct timespec until;
 
 		do {
-			pthread_kill(loop->threads[i], SIGUSR1);
+			pthread_kill(loop->threads[i].id, SIGUSR1);
 			clock_gettime(CLOCK_REALTIME, &until);
 			until.tv_nsec += 20000000;
 			if (until.tv_nsec >= 1000000000) {
 				until.tv_nsec -= 1000000000;
 				until.tv_sec++;
 			}
-		} while (pthread_timedjoin_np(loop->threads[i], NULL, &until) == ETIMEDOUT);
+		} while (pthread_timedjoin_np(loop->threads[i].id, NULL, &until) == ETIMEDOUT);
 	}
 }
 
@@ -162,11 +209,13 @@ static void handle_signals(struct fuse_session *session)
 	sigaction(SIGXFSZ, &action, NULL);
 }
 
-int loop_run(struct fuse_session *session, const struct supervised *supervised)
+int loop_run(struct fuse_session *session, const struct supervised *supervised, struct nodes *nodes)
 {
-	struct loop loop = { .session = session, .n_idle = 1 };
-	int r = supervised->shared->init_size ? repeat_init(session, supervised->shared)
-					      : first_init(session, supervised->shared);
+	struct shared *shared = supervised->shared;
+	struct loop loop = {
+		.session = session, .shared = shared, .nodes = nodes, .n_idle = 1, .n_threads = 1
+	};
+	int r = shared->init_size ? repeat_init(session, shared) : first_init(session, shared);
 
 	if (r < 0)
 		return r;
@@ -174,7 +223,8 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised)
 	if (write(supervised->ready_fd, "r", 1) < 0 || close(supervised->ready_fd) < 0)
 		return -errno;
 	pthread_mutex_init(&loop.lock, NULL);
-	serve(&loop);
+	loop.threads[0] = (struct thread){ .loop = &loop, .place = &shared->attempts.places[0] };
+	serve(&loop.threads[0]);
 	/* No thread is added any more: add_thread is called by threads that serve. */
 	pthread_mutex_lock(&loop.lock);
 	pthread_mutex_unlock(&loop.lock);

@@ -13,6 +13,7 @@ struct fuse_session;
  * that one for itself, and has the kernel send again what was in flight.
  * 0 or negative errno.
  */
-int loop_run(struct fuse_session *session, const struct supervised *supervised);
+int loop_run(struct fuse_session *session, const struct supervised *supervised,
+	     struct nodes *nodes);
 
 #endif

@@ -160,14 +160,16 @@ static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *
 	seeker_init(&seeker, supervised->fuse_fd);
 	mount.session = session;
 	mount.seeker = &seeker;
-	fs->nodes.dir_changed = op_dir_changed;
-	fs->nodes.dir_changed_context = session;
+	fs->nodes.changed = op_changed;
+	fs->nodes.changed_context = session;
 	r = session && fuse_session_mount(session, device) == 0 ? 0 : -EIO;
 	if (r == 0 && !daemon->options.foreground)
 		leave_stdio();
-	if (r == 0)
-		r = loop_run(session, supervised);
-	fs->nodes.dir_changed = NULL;
+	if (r == 0) {
+		attempts_take_over(&supervised->shared->attempts, &fs->nodes);
+		r = loop_run(session, supervised, &fs->nodes);
+	}
+	fs->nodes.changed = NULL;
 	seeker_done(&seeker);
 	if (session)
 		fuse_session_destroy(session);
@@ -183,6 +185,7 @@ static int work(void *context, const struct supervised *supervised)
 
 	daemon->stack.config.is_restart = supervised->is_restart;
 	daemon->stack.config.journal = &supervised->shared->journal;
+	daemon->stack.config.ledger_fd = supervised->ledger_fd;
 	umask(0);
 	/* So that creating files as their owners does not cost the rights to do so. */
 	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);

@@ -73,6 +73,32 @@ static void node_free(struct node *node)
 	free(node);
 }
 
+/* With the lock held: what an earlier worker told the kernel of the node counts on. */
+static void take_over(struct nodes *nodes, struct node *node)
+{
+	if (!nodes->ledger)
+		return;
+	node->noted = ledger_claim(nodes->ledger, node->ino);
+	if (node->noted)
+		node->n_lookups = node->noted->n_lookups;
+}
+
+/* With the lock held: writes the count down. */
+static void note(struct node *node)
+{
+	struct ledger *ledger = node->nodes->ledger;
+
+	if (!ledger)
+		return;
+	if (!node->noted && node->n_lookups)
+		node->noted = ledger_add(ledger, node->ino,
+					 node->aliases ? node->aliases->parent->ino : 0);
+	if (node->noted && node->n_lookups)
+		__atomic_store_n(&node->noted->n_lookups, node->n_lookups, __ATOMIC_RELAXED);
+	else if (node->noted)
+		ledger_remove(ledger, take_ptr(node->noted));
+}
+
 struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new)
 {
 	struct node *spare = node_new(nodes, made);
@@ -83,10 +109,12 @@ struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool
 	pthread_mutex_lock(&nodes->lock);
 	node = find(nodes, made->ino);
 	*is_new = !node;
-	if (node)
+	if (node) {
 		node->refs++;
-	else if (table_add(&nodes->table, &spare->link, table_hash_u64(made->ino)) == 0)
+	} else if (table_add(&nodes->table, &spare->link, table_hash_u64(made->ino)) == 0) {
 		node = take_ptr(spare);
+		take_over(nodes, node);
+	}
 	pthread_mutex_unlock(&nodes->lock);
 	if (spare)
 		node_free(spare);
@@ -161,16 +189,56 @@ void node_looked_up(struct node *node)
 {
 	pthread_mutex_lock(&node->nodes->lock);
 	node->n_lookups++;
+	note(node);
 	pthread_mutex_unlock(&node->nodes->lock);
 }
 
-void node_forget(struct node *node, uint64_t n)
+/* With the lock held: of a number that is no node; true when the kernel knows it no more. */
+static bool forget_unclaimed(struct nodes *nodes, uint64_t ino, uint64_t n)
 {
-	if (node->nodes->is_restart)
-		return;
-	pthread_mutex_lock(&node->nodes->lock);
-	node->n_lookups -= n < node->n_lookups ? n : node->n_lookups;
-	pthread_mutex_unlock(&node->nodes->lock);
+	struct ledger_entry *entry = nodes->ledger ? ledger_find(nodes->ledger, ino) : NULL;
+
+	if (!entry)
+		return false;
+	if (entry->n_lookups > n) {
+		__atomic_store_n(&entry->n_lookups, entry->n_lookups - n, __ATOMIC_RELAXED);
+		return false;
+	}
+	ledger_remove(nodes->ledger, entry);
+	return true;
+}
+
+void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
+{
+	struct node *dead = NULL, *node;
+	bool was_last = false;
+
+	pthread_mutex_lock(&nodes->lock);
+	node = find(nodes, ino);
+	if (node) {
+		node->refs++;
+		node->n_lookups -= n < node->n_lookups ? n : node->n_lookups;
+		note(node);
+		put_locked(node, &dead);
+	} else {
+		was_last = forget_unclaimed(nodes, ino, n);
+	}
+	pthread_mutex_unlock(&nodes->lock);
+	free_dead(nodes, dead);
+	if (was_last)
+		nodes->orphan_gone(nodes->context, ino);
+}
+
+bool nodes_was_told(struct nodes *nodes, uint64_t ino, uint64_t *parent)
+{
+	struct ledger_entry *entry;
+
+	pthread_mutex_lock(&nodes->lock);
+	entry = nodes->ledger ? ledger_find(nodes->ledger, ino) : NULL;
+	if (entry)
+		*parent = entry->parent;
+	pthread_mutex_unlock(&nodes->lock);
+	return entry;
 }
 
 static struct alias **find_alias(struct node *node, struct node *parent, const char *name)
@@ -199,6 +267,8 @@ int node_add_alias(struct node *node, struct node *parent, const char *name)
 		alias->next = NULL;
 		*at = take_ptr(alias);
 	}
+	if (node->noted)
+		__atomic_store_n(&node->noted->parent, parent->ino, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&node->nodes->lock);
 	free(alias);
 	return 0;
@@ -277,8 +347,14 @@ void node_names_changed(struct node *dir)
 	pthread_mutex_lock(&dir->lock);
 	dir->names_version++;
 	pthread_mutex_unlock(&dir->lock);
-	if (dir->nodes->dir_changed)
-		dir->nodes->dir_changed(dir->nodes->dir_changed_context, dir->ino);
+	atomic_fetch_add(&dir->nodes->n_changes, 1);
+	node_links_changed(dir);
+}
+
+void node_links_changed(struct node *node)
+{
+	if (node->nodes->changed)
+		node->nodes->changed(node->nodes->changed_context, node->ino);
 }
 
 void nodes_done(struct nodes *nodes)

@@ -18,6 +18,7 @@
 #define FS_NODE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -27,6 +28,7 @@
 #include "base/table.h"
 #include "core/listing.h"
 #include "core/lower.h"
+#include "ledger.h"
 
 /* One name of a node: directories have one, other objects as many as are known. */
 struct alias {
@@ -42,6 +44,7 @@ struct node {
 	mode_t type; /* S_IFMT part of the mode */
 	unsigned int refs; /* guarded by nodes->lock */
 	uint64_t n_lookups; /* of the kernel; guarded by nodes->lock */
+	struct ledger_entry *noted; /* the same for the next worker, or NULL; guarded by it too */
 	struct alias *aliases; /* guarded by nodes->lock */
 
 	pthread_mutex_t copyup;
@@ -73,22 +76,23 @@ struct nodes {
 	struct table table;
 	struct fdcache *fds;
 	unsigned int first_reading; /* other than an earlier worker's: the kernel remembers those */
-	/*
-	 * Another worker served the kernel before: what it is going to forget is partly what
-	 * that one told it, and nobody knows how much.  So nothing is taken as forgotten.
-	 */
-	bool is_restart;
+	struct ledger *ledger; /* guarded by lock; NULL: no other worker will follow */
+	bool is_restart; /* one has served the kernel before */
+	atomic_ulong n_changes; /* of names anywhere, whichever node was not in memory */
 	/* Called, with no lock held, when an orphan is known to nobody any more. */
 	void (*orphan_gone)(void *context, uint64_t ino);
 	void *context;
-	/* Called, with no lock held, when the names in a directory have changed; may be NULL. */
-	void (*dir_changed)(void *context, uint64_t ino);
-	void *dir_changed_context;
+	/*
+	 * Called, with no lock held, when the names in a directory or of a file have changed;
+	 * may be NULL.
+	 */
+	void (*changed)(void *context, uint64_t ino);
+	void *changed_context;
 };
 
 void nodes_init(struct nodes *nodes, struct fdcache *fds,
 		void (*orphan_gone)(void *context, uint64_t ino), void *context);
-/* Frees every node, whoever still knew it. */
+/* Frees every node, whoever still knew it, and leaves the ledger alone. */
 void nodes_done(struct nodes *nodes);
 
 /* The node of a number, with a reference, or NULL. */
@@ -107,9 +111,25 @@ void node_unref(struct node *node);
 DEFINE_CLEANUP(struct node *, node_at, node_unref)
 #define cleanup_node CLEANUP(cleanup_node_at)
 
-/* The kernel has been told of the node once more, or forgets `n` of those times. */
+/* The kernel has been told of the node once more. */
 void node_looked_up(struct node *node);
-void node_forget(struct node *node, uint64_t n);
+
+/*
+ * The kernel forgets `n` of the times that it was told of a number, by us or by
+ * an earlier worker.  Nothing happens if it was not told.
+ */
+void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n);
+
+static inline void node_forget(struct node *node, uint64_t n)
+{
+	nodes_forget(node->nodes, node->ino, n);
+}
+
+/*
+ * What an earlier worker told the kernel of a number that is no node yet: true
+ * with the directory that it was in (0: not known), or false.
+ */
+bool nodes_was_told(struct nodes *nodes, uint64_t ino, uint64_t *parent);
 
 /* Notes that the node has this name; 0 or -ENOMEM. Noting it twice is noting it once. */
 int node_add_alias(struct node *node, struct node *parent, const char *name);
@@ -130,5 +150,8 @@ struct lower_obj *node_lower(struct node *node);
 
 /* The directory's names have changed: listings made before are stale. */
 void node_names_changed(struct node *dir);
+
+/* The file has lost or got a name: what others were told of its link count meanwhile is stale. */
+void node_links_changed(struct node *node);
 
 #endif

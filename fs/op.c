@@ -62,15 +62,29 @@ struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry
 					  .entry_timeout = timeout };
 }
 
+static void reply_param(fuse_req_t req, const struct entry *entry,
+			const struct fuse_entry_param *param)
+{
+	/* Counted before the answer: the kernel may forget the node as soon as it has it. */
+	if (entry->node)
+		attempt_tell(entry->node);
+	if (fuse_reply_entry(req, param) < 0 && entry->node)
+		attempt_untell(entry->node);
+}
+
 void op_reply_entry(fuse_req_t req, const struct entry *entry)
 {
 	struct fuse_entry_param param = op_entry_param(req, entry);
 
-	/* Counted before the answer: the kernel may forget the node as soon as it has it. */
-	if (entry->node)
-		node_looked_up(entry->node);
-	if (fuse_reply_entry(req, &param) < 0 && entry->node)
-		node_forget(entry->node, 1);
+	reply_param(req, entry, &param);
+}
+
+void op_reply_link(fuse_req_t req, const struct entry *entry)
+{
+	struct fuse_entry_param param = op_entry_param(req, entry);
+
+	param.attr_timeout = 0;
+	reply_param(req, entry, &param);
 }
 
 int op_caller(fuse_req_t req, struct caller *ret)
@@ -135,12 +149,12 @@ struct stat op_shown(fuse_req_t req, const struct stat *st)
 }
 
 /*
- * An answer with a directory's attributes that was on its way while names in it
- * changed may reach the kernel's cache after the change did, and would stay.
+ * An answer with the attributes of a directory or file that was on its way while
+ * names in it or of it changed may reach the kernel's cache after the change did, and would stay.
  * This makes it discard what was asked for before.  Like the one above it
  * concerns attributes alone.
  */
-void op_dir_changed(void *session, uint64_t ino)
+void op_changed(void *session, uint64_t ino)
 {
 	fuse_lowlevel_notify_inval_inode(session, ino, -1, 0);
 }

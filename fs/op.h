@@ -9,6 +9,7 @@
 #define FUSE_USE_VERSION 318
 #include <fuse_lowlevel.h>
 
+#include "attempt.h"
 #include "core/idmap.h"
 #include "fs.h"
 
@@ -47,6 +48,11 @@ void op_reply_size(fuse_req_t req, ssize_t n);
 
 /* Answers with an entry, which the kernel then knows. */
 void op_reply_entry(fuse_req_t req, const struct entry *entry);
+/*
+ * The same with attributes that the kernel is not to keep: two links made of one
+ * file at a time are answered in any order, and it would keep the last count.
+ */
+void op_reply_link(fuse_req_t req, const struct entry *entry);
 struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry);
 
 /* The handlers of op_dir.c, op_file.c and op_attr.c. */
@@ -106,8 +112,8 @@ struct op_killer op_killer(fuse_req_t req);
 /* Whether the caller is in a group, as the mount shows it. */
 bool op_is_member(fuse_req_t req, gid_t shown);
 
-/* Tells the kernel that names in a directory have changed; for struct nodes. */
-void op_dir_changed(void *session, uint64_t ino);
+/* Tells the kernel that names in a directory or of a file have changed; for struct nodes. */
+void op_changed(void *session, uint64_t ino);
 
 /* Attributes as the mount shows them. */
 struct stat op_shown(fuse_req_t req, const struct stat *st);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 #include "base/xattr.h"
 #include "op.h"
@@ -214,7 +215,11 @@ void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *v
 
 	if (!node)
 		return;
+	if (flags & XATTR_CREATE && fs_xattr_get(op_fs(req), node, name, NULL, 0) == -ENODATA)
+		attempt_begin(0);
 	r = fs_xattr_set(op_fs(req), node, name, value, size, flags);
+	if (r == -EEXIST && attempt_was_begun(NULL))
+		r = 0; /* by an earlier worker, for this very request */
 	op_reply(req, r < 0 ? r : kill_setgid(req, node, name));
 }
 
@@ -294,7 +299,12 @@ void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
 	cleanup_node struct node *node = op_node(req, ino);
+	int r;
 
-	if (node)
-		op_reply(req, fs_xattr_remove(op_fs(req), node, name));
+	if (!node)
+		return;
+	if (fs_xattr_get(op_fs(req), node, name, NULL, 0) >= 0)
+		attempt_begin(0);
+	r = fs_xattr_remove(op_fs(req), node, name);
+	op_reply(req, r == -ENODATA && attempt_was_begun(NULL) ? 0 : r);
 }

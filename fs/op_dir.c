@@ -36,25 +36,28 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply_found(req, r, &entry);
 }
 
-static void forget(struct fs *fs, fuse_ino_t ino, uint64_t n)
-{
-	cleanup_node struct node *node = nodes_get(&fs->nodes, ino);
-
-	if (node)
-		node_forget(node, n);
-}
-
 void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
 {
-	forget(op_fs(req), ino, n);
+	nodes_forget(&op_fs(req)->nodes, ino, n);
+	attempt_forget();
 	fuse_reply_none(req);
 }
 
 void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
 {
-	for (size_t i = 0; i < count; i++)
-		forget(op_fs(req), forgets[i].ino, forgets[i].nlookup);
+	for (size_t i = 0; i < count; i++) {
+		nodes_forget(&op_fs(req)->nodes, forgets[i].ino, forgets[i].nlookup);
+		attempt_forget();
+	}
 	fuse_reply_none(req);
+}
+
+/* After -EEXIST: whether it is there because an earlier worker had carried the request out. */
+static int made_before(struct fs *fs, struct node *dir, const char *name, struct entry *ret)
+{
+	int r = attempt_was_begun(NULL) ? fs_lookup(fs, dir, name, ret) : -EEXIST;
+
+	return r == FS_FOUND ? 0 : r < 0 ? r : -EEXIST;
 }
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const struct newborn *newborn)
@@ -67,8 +70,12 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const stru
 	if (!dir)
 		return;
 	r = op_caller(req, &caller);
-	if (r == 0)
+	if (r == 0) {
+		attempt_begin(0);
 		r = fs_create(op_fs(req), dir, name, newborn, &caller, &entry);
+	}
+	if (r == -EEXIST)
+		r = made_before(op_fs(req), dir, name, &entry);
 	reply_found(req, r, &entry);
 }
 
@@ -92,25 +99,52 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	cleanup_node struct node *node = op_node(req, ino);
 	cleanup_node struct node *dir = node ? op_node(req, parent) : NULL;
 	cleanup_entry struct entry entry = { 0 };
+	int r;
 
-	if (dir)
-		reply_found(req, fs_link(op_fs(req), node, dir, name, &entry), &entry);
+	if (!dir)
+		return;
+	attempt_begin(0);
+	r = fs_link(op_fs(req), node, dir, name, &entry);
+	if (r == -EEXIST) {
+		r = made_before(op_fs(req), dir, name, &entry);
+		if (r == 0 && entry.node != node)
+			r = -EEXIST;
+	}
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		op_reply_link(req, &entry);
+}
+
+static void take(fuse_req_t req, fuse_ino_t parent, const char *name,
+		 int (*verb)(struct fs *fs, struct node *dir, const char *name))
+{
+	cleanup_node struct node *dir = op_node(req, parent);
+	int r;
+
+	if (!dir)
+		return;
+	attempt_begin(0);
+	r = verb(op_fs(req), dir, name);
+	op_reply(req, r == -ENOENT && attempt_was_begun(NULL) ? 0 : r);
 }
 
 void op_unlink(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	cleanup_node struct node *dir = op_node(req, parent);
-
-	if (dir)
-		op_reply(req, fs_unlink(op_fs(req), dir, name));
+	take(req, parent, name, fs_unlink);
 }
 
 void op_rmdir(fuse_req_t req, fuse_ino_t parent, const char *name)
 {
-	cleanup_node struct node *dir = op_node(req, parent);
+	take(req, parent, name, fs_rmdir);
+}
 
-	if (dir)
-		op_reply(req, fs_rmdir(op_fs(req), dir, name));
+/* The number of what stands at a name; 0: nothing. */
+static uint64_t number_at(struct fs *fs, struct node *dir, const char *name)
+{
+	cleanup_entry struct entry entry = { 0 };
+
+	return fs_lookup(fs, dir, name, &entry) == FS_FOUND ? entry.node->ino : 0;
 }
 
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
@@ -118,9 +152,20 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 {
 	cleanup_node struct node *olddir = op_node(req, parent);
 	cleanup_node struct node *newdir = olddir ? op_node(req, newparent) : NULL;
+	struct fs *fs = op_fs(req);
+	uint64_t ino;
 
-	if (newdir)
-		op_reply(req, fs_rename(op_fs(req), olddir, name, newdir, newname, flags));
+	if (!newdir)
+		return;
+	/* Done by an earlier worker, if what was to move is where it was to go and not where it
+	 * was. */
+	if (attempt_was_begun(&ino) && number_at(fs, newdir, newname) == ino &&
+	    number_at(fs, olddir, name) != ino) {
+		op_reply(req, 0);
+		return;
+	}
+	attempt_begin(number_at(fs, olddir, name));
+	op_reply(req, fs_rename(fs, olddir, name, newdir, newname, flags));
 }
 
 /* --- listings --- */
@@ -182,12 +227,12 @@ static int add_looked_up(struct page *page, struct node *dir, const struct listi
 		return true; /* removed since it was listed */
 	if (r < 0)
 		entry = bare_entry(listed->ino, listed->type);
-	if (entry.node)
-		node_looked_up(entry.node);
+	if (entry.node && !attempt_tell(entry.node))
+		return false;
 	if (add(page, listed->name, &entry, listed->cookie))
 		return true;
 	if (entry.node)
-		node_forget(entry.node, 1);
+		attempt_untell(entry.node);
 	return false;
 }
 

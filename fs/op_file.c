@@ -5,6 +5,14 @@
 #include "base/fd.h"
 #include "op.h"
 
+/* The file that an earlier worker made for this request. */
+static int find_tmpfile(struct fs *fs, uint64_t ino, struct entry *ret)
+{
+	int r = fs_find(fs, ino, &ret->node);
+
+	return r == FS_FOUND ? fs_getattr(fs, ret->node, &ret->st) : r < 0 ? r : -ESTALE;
+}
+
 /* The one file that the kernel opens with a request, and closes with another. */
 void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
 {
@@ -12,13 +20,18 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 	cleanup_entry struct entry entry = { 0 };
 	struct fuse_entry_param param;
 	struct caller caller;
+	uint64_t ino;
 	int r;
 
 	if (!dir)
 		return;
 	r = op_caller(req, &caller);
-	if (r == 0)
+	if (r == 0 && attempt_was_begun(&ino) && ino)
+		r = find_tmpfile(op_fs(req), ino, &entry);
+	else if (r == 0)
 		r = fs_tmpfile(op_fs(req), dir, mode & 07777, &caller, &entry);
+	if (r == 0)
+		attempt_begin(entry.node->ino);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
@@ -26,9 +39,9 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	param = op_entry_param(req, &entry);
-	node_looked_up(entry.node);
+	attempt_tell(entry.node);
 	if (fuse_reply_create(req, &param, fi) < 0)
-		node_forget(entry.node, 1);
+		attempt_untell(entry.node);
 }
 
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -123,19 +123,20 @@ static int may_unlink(struct node *node, struct node *dir, const char *name, con
 	return is_orphan ? 1 : has_other_alias(node, dir, name);
 }
 
-/* With dir->names held: what has to happen in upper. */
+/* With dir->names held: what has to happen in upper. *st is what was there, with no links if
+ * nothing. */
 static int take_name(struct fs *fs, struct node *node, struct node *dir, int dirfd,
-		     const char *name, struct lower_obj *lower)
+		     const char *name, struct lower_obj *lower, struct stat *st)
 {
-	struct stat st;
 	int whiteout = lower_has(lower, name);
-	int r = whiteout < 0 ? whiteout : upper_probe(dirfd, name, &st);
+	int r = whiteout < 0 ? whiteout : upper_probe(dirfd, name, st);
 
 	if (r < 0)
 		return r;
+	st->st_nlink = r == UPPER_OBJECT ? st->st_nlink : 0;
 	if (r != UPPER_OBJECT)
 		return whiteout ? whiteout_create(&fs->caps.style, dirfd, name) : -ENOENT;
-	r = may_unlink(node, dir, name, &st);
+	r = may_unlink(node, dir, name, st);
 	if (r != 0)
 		return r < 0 ? r : unlink_one(fs, dirfd, name, whiteout);
 	return make_orphan(fs, node, dirfd, name, whiteout);
@@ -145,15 +146,20 @@ static int remove_name(struct fs *fs, struct node *node, struct node *dir, const
 {
 	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
 	cleanup_fd_ref struct fd_ref *ref = NULL;
+	struct stat st;
 	int r = 0;
 
 	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	pthread_mutex_lock(&dir->names);
-	r = take_name(fs, node, dir, ref->fd, name, lower);
+	r = take_name(fs, node, dir, ref->fd, name, lower, &st);
 	pthread_mutex_unlock(&dir->names);
-	return r < 0 ? r : remove_note(fs, node, dir, name);
+	if (r < 0)
+		return r;
+	if (st.st_nlink > 1 && !S_ISDIR(node->type))
+		node_links_changed(node);
+	return remove_note(fs, node, dir, name);
 }
 
 int fs_unlink(struct fs *fs, struct node *dir, const char *name)

@@ -23,6 +23,8 @@
 #include "remove.h"
 #include "upper.h"
 
+enum { SURELY_SHORT = 512 }; /* bytes that every filesystem takes as an xattr */
+
 /* One end of a rename. */
 struct end {
 	struct node *dir;
@@ -80,7 +82,8 @@ static int set_redirect(struct fs *fs, struct end *from, struct end *to, struct 
 
 	if (r == 0)
 		r = redirect_set(&fs->caps.style, fd, path);
-	if (r != -ENOSPC && r != -ERANGE && r != -E2BIG)
+	/* ENOSPC is also what ext4 says of an xattr that is longer than a block. */
+	if ((r != -ENOSPC || strlen(path) < SURELY_SHORT) && r != -ERANGE && r != -E2BIG)
 		return r;
 	name = strrchr(path, '/') + 1;
 	if (from->dir == to->dir && from->lower)
@@ -156,6 +159,18 @@ static int keep_file(struct fs *fs, struct end *to)
 	if (ref)
 		r = fd_link(ref->fd, fs->orphans, orphan_name(to->entry.node->ino).s);
 	return r == -EEXIST ? 0 : r;
+}
+
+/* It is not replaced after all. */
+static void keep_no_file(struct fs *fs, struct node *target)
+{
+	bool was_orphan;
+
+	pthread_mutex_lock(&target->lock);
+	was_orphan = target->is_orphan;
+	pthread_mutex_unlock(&target->lock);
+	if (!was_orphan)
+		unlinkat(fs->orphans, orphan_name(target->ino).s, 0);
 }
 
 /*
@@ -283,6 +298,8 @@ static int replace_and_move(struct fs *fs, struct end *from, struct end *to, boo
 	if (replaced < 0)
 		return replaced;
 	r = move(fs, from, to, whiteout);
+	if (r < 0 && replaced == 1 && !S_ISDIR(target->type))
+		keep_no_file(fs, target);
 	return r < 0 ? r : replaced;
 }
 
@@ -306,6 +323,7 @@ static int replace(struct fs *fs, struct end *from, struct end *to)
 		pthread_mutex_lock(&to->entry.node->lock);
 		to->entry.node->is_orphan = true;
 		pthread_mutex_unlock(&to->entry.node->lock);
+		node_links_changed(to->entry.node);
 	}
 	r = to->entry.node ? remove_note(fs, to->entry.node, to->dir, to->name) : 0;
 	/* The new name first: at no time is there none. */

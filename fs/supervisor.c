@@ -11,30 +11,20 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <syslog.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 
 enum {
-	MAX_QUICK_DEATHS = 10, /* in a row: then the mount is given up */
-	QUICK_SECONDS = 5,
+	MAX_IDLE_DEATHS = 10, /* without a request served: then the mount is given up */
 	FIRST_PAUSE_MS = 10,
 };
 
 struct worker {
 	pid_t pid;
 	int ready_fd; /* the reading end; -1 once it has spoken */
-	time_t started;
+	unsigned long served_before; /* requests, by all workers before it */
 };
-
-static time_t seconds(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec;
-}
 
 static int start(const struct supervisor *supervisor, struct shared *shared, bool is_restart,
 		 const sigset_t *old_mask, struct worker *ret)
@@ -55,6 +45,7 @@ static int start(const struct supervisor *supervisor, struct shared *shared, boo
 	if (pid == 0) {
 		struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
 						 .shared = shared,
+						 .ledger_fd = supervisor->ledger_fd,
 						 .ready_fd = ends[1],
 						 .is_restart = is_restart };
 
@@ -63,7 +54,9 @@ static int start(const struct supervisor *supervisor, struct shared *shared, boo
 		exit(supervisor->work(supervisor->context, &supervised));
 	}
 	close(ends[1]);
-	*ret = (struct worker){ .pid = pid, .ready_fd = ends[0], .started = seconds() };
+	*ret = (struct worker){ .pid = pid,
+				.ready_fd = ends[0],
+				.served_before = atomic_load(&shared->n_served) };
 	return 0;
 }
 
@@ -108,7 +101,7 @@ static int run(const struct supervisor *supervisor, struct shared *shared, int s
 	       const sigset_t *old_mask)
 {
 	bool is_up = false, is_ending = false;
-	unsigned int quick_deaths = 0;
+	unsigned int idle_deaths = 0;
 	struct worker worker;
 	int r = start(supervisor, shared, false, old_mask, &worker);
 
@@ -129,14 +122,16 @@ static int run(const struct supervisor *supervisor, struct shared *shared, int s
 		if (!is_up)
 			return -EIO; /* it has said why */
 		log_death(status);
-		quick_deaths = seconds() - worker.started < QUICK_SECONDS ? quick_deaths + 1 : 0;
-		if (quick_deaths >= MAX_QUICK_DEATHS) {
-			syslog(LOG_ERR, "%d workers died one after the other: giving up",
-			       MAX_QUICK_DEATHS);
+		idle_deaths = atomic_load(&shared->n_served) == worker.served_before
+				      ? idle_deaths + 1
+				      : 0;
+		if (idle_deaths >= MAX_IDLE_DEATHS) {
+			syslog(LOG_ERR, "%d workers died without serving a request: giving up",
+			       MAX_IDLE_DEATHS);
 			return -EIO;
 		}
-		if (quick_deaths > 1)
-			usleep((1000 * FIRST_PAUSE_MS) << quick_deaths);
+		if (idle_deaths > 1)
+			usleep((1000 * FIRST_PAUSE_MS) << idle_deaths);
 		r = start(supervisor, shared, true, old_mask, &worker);
 	}
 	return r;
@@ -159,16 +154,18 @@ void supervisor_block(sigset_t *old_mask)
 	sigprocmask(SIG_BLOCK, &mask, old_mask);
 }
 
-int supervise(const struct supervisor *supervisor)
+int supervise(struct supervisor *supervisor)
 {
 	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
 				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	cleanup_fd int ledger_fd = memfd_create("cairnfs ledger", MFD_CLOEXEC);
 	cleanup_fd int signal_fd = -1;
 	sigset_t mask;
 	int r;
 
-	if (shared == MAP_FAILED)
+	if (shared == MAP_FAILED || ledger_fd < 0)
 		return -errno;
+	supervisor->ledger_fd = ledger_fd;
 	fill_mask(&mask);
 	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC);
 	r = signal_fd < 0 ? -errno : run(supervisor, shared, signal_fd, &supervisor->old_mask);

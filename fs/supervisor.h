@@ -12,20 +12,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "attempt.h"
 #include "state.h"
 
 enum { INIT_MAX = 4096 };
 
 /* Memory that all workers of a mount and their supervisor share. */
 struct shared {
+	atomic_ulong n_served; /* requests; what tells bad luck from a worker that cannot work */
 	struct state_journal journal;
 	uint32_t init_size; /* 0: no INIT request has come yet */
 	uint8_t init[INIT_MAX];
+	struct attempts attempts;
 };
 
 struct supervised {
 	int fuse_fd;
 	struct shared *shared;
+	int ledger_fd; /* of a memfd (ledger.h) */
 	int ready_fd; /* the worker writes one byte to it once requests are answered */
 	bool is_restart;
 };
@@ -45,12 +49,13 @@ enum worker_exit {
 struct supervisor {
 	sigset_t old_mask; /* as supervisor_block gave it: workers get it back */
 	int fuse_fd;
+	int ledger_fd; /* set by supervise */
 	int (*work)(void *context, const struct supervised *supervised);
 	void (*ready)(void *context);
 	void (*unmount)(void *context);
 	void *context;
 };
-int supervise(const struct supervisor *supervisor);
+int supervise(struct supervisor *supervisor);
 
 /*
  * Blocks the signals that supervise() waits for.  To be called before there is

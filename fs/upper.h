@@ -60,6 +60,19 @@ void orphan_remove(struct fs *fs, uint64_t ino);
  */
 void node_named_again(struct node *node);
 
+/* The lower object of a number, wherever it is: LOWER_FOUND with a reference, LOWER_ABSENT
+ * (find.c). */
+int find_lower_object(struct fs *fs, uint64_t ino, struct lower_obj **ret);
+
+/*
+ * --- groups of names that are being copied up (group.c) ---
+ * A note in the work directory, from before the first name is in upper until
+ * all are; what a crash has left is completed when the next worker begins.
+ */
+int group_begin(struct fs *fs, uint64_t ino);
+void group_end(struct fs *fs, uint64_t ino);
+int groups_complete(struct fs *fs);
+
 /* As fs_lookup, without asking for attributes. */
 int upper_step(struct fs *fs, struct node *dir, const char *name, struct node **ret);
 

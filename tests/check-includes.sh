@@ -19,7 +19,7 @@ ring_of() {
 	include/base/* | fs/base/*) echo 1 ;;
 	include/core/* | fs/core/*) echo 2 ;;
 	include/image/* | tools/image/*) echo image ;;
-	fs/op*.[ch] | fs/flusher.[ch] | fs/loop.[ch] | fs/main.c | fs/options.[ch] | fs/stack.[ch] | fs/supervisor.[ch]) echo op ;;
+	fs/op*.[ch] | fs/attempt.[ch] | fs/flusher.[ch] | fs/loop.[ch] | fs/main.c | fs/options.[ch] | fs/stack.[ch] | fs/supervisor.[ch]) echo op ;;
 	include/fs/* | fs/*) echo fs ;;
 	tools/*) echo cmd ;;
 	*) echo none ;;

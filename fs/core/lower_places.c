@@ -204,6 +204,7 @@ struct descent {
 	int dirfd; /* where it is; owned */
 	char *walked; /* from the branch's root */
 	char *below; /* the same directory in branches below, where redirects lead elsewhere */
+	bool is_below_opaque; /* so that branches below take no part */
 };
 
 static void descent_done(struct descent *descent)
@@ -244,9 +245,9 @@ static int follow(struct descent *descent, const char *name, const char *redirec
 
 /*
  * One component down.  OBJECT; HIDDEN: neither here nor below; NOTHING: not
- * here; or -errno.  *stop is set where branches below take no part.
+ * here; or -errno.
  */
-static int descend(struct descent *descent, const char *name, bool is_last, bool *stop)
+static int descend(struct descent *descent, const char *name, bool is_last)
 {
 	cleanup_free char *redirect = NULL;
 	struct stat st;
@@ -262,7 +263,11 @@ static int descend(struct descent *descent, const char *name, bool is_last, bool
 	r = look_below(descent->dirfd, name, &redirect);
 	if (r < 0)
 		return r;
-	*stop |= r == STOP;
+	descent->is_below_opaque |= r == STOP;
+	/* From the root of the branches below: what is hidden where we are does not matter there.
+	 */
+	if (redirect && *redirect == '/')
+		descent->is_below_opaque = false;
 	r = extend(&descent->walked, name);
 	if (r == 0)
 		r = follow(descent, name, redirect);
@@ -295,12 +300,12 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 			  char **below)
 {
 	CLEANUP(descent_done) struct descent descent = { .finding = finding, .branch = branch };
-	bool stop;
+	bool is_opaque;
 	int r = opaque_get(finding->dirs->branches[branch]);
 
 	if (r < 0)
 		return r;
-	stop = r == OPAQUE_YES;
+	is_opaque = r == OPAQUE_YES;
 	descent.dirfd = fd_open(finding->dirs->branches[branch], ".", O_PATH | O_DIRECTORY, 0);
 	descent.walked = strdup(".");
 	descent.below = strdup(".");
@@ -309,14 +314,14 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 	if (!*path) {
 		*below = take_ptr(descent.below);
 		r = add_branch_root(finding, branch);
-		return r < 0 ? r : stop ? STOP : GO_ON;
+		return r < 0 ? r : is_opaque ? STOP : GO_ON;
 	}
 	while (*path) {
 		size_t length = strcspn(path, "/");
 		cleanup_free char *name = strndup(path, length);
 
 		path += length + strspn(path + length, "/");
-		r = name ? descend(&descent, name, !*path, &stop) : -ENOMEM;
+		r = name ? descend(&descent, name, !*path) : -ENOMEM;
 		if (r < 0 || r == HIDDEN)
 			return r < 0 ? r : STOP;
 		if (r == NOTHING) {
@@ -326,7 +331,7 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 		}
 	}
 	*below = take_ptr(descent.below);
-	return stop ? STOP : GO_ON;
+	return is_opaque || descent.is_below_opaque ? STOP : GO_ON;
 }
 
 int finding_by_path(struct finding *finding, unsigned int branch, const char *path)

@@ -34,6 +34,7 @@ static const char usage[] =
 	"  --threads N          threads, each in a directory of its own (1)\n"
 	"  --processes N        the same with processes\n"
 	"  --shared             they use the same names, and only what must hold is checked\n"
+	"  --kills N            the daemon's worker is killed N times a second\n"
 	"  --full tmpfs|ext4    upper is on a small filesystem that runs full; needs root\n"
 	"  --userns             all of it as root of a user namespace; needs root\n"
 	"  --profile all|kernel|mixed\n"
@@ -89,7 +90,7 @@ static const struct option long_options[] = {
 	{ "shrink", 0, NULL, 'S' },    { "save", 1, NULL, 'w' },     { "keep", 0, NULL, 'k' },
 	{ "verbose", 0, NULL, 'v' },   { "accepted", 0, NULL, 'A' }, { "help", 0, NULL, 'h' },
 	{ "processes", 1, NULL, 'f' }, { "userns", 0, NULL, 'u' },   { "full", 1, NULL, 'F' },
-	{ "shared", 0, NULL, 'm' },    { NULL, 0, NULL, 0 },
+	{ "kills", 1, NULL, 'K' },     { "shared", 0, NULL, 'm' },   { NULL, 0, NULL, 0 },
 };
 
 static int set_option(struct options *options, struct totals *totals, int c)
@@ -112,6 +113,9 @@ static int set_option(struct options *options, struct totals *totals, int c)
 		break;
 	case 'm':
 		options->shared = true;
+		break;
+	case 'K':
+		options->kills = (unsigned int)strtoul(optarg, NULL, 10);
 		break;
 	case 'F':
 		options->full = optarg;
@@ -347,6 +351,8 @@ int main(int argc, char **argv)
 		if (r <= 0)
 			return r < 0 ? EXIT_SKIP : status;
 	}
+	if (options.kills && kill_prepare() < 0)
+		return 1;
 	options.is_root = can_make_devices(options.dir);
 	options.has_ids = options.is_root || options.userns;
 	r = options.replay ? replay(&options, &totals) : run_seeds(&options, &totals);
@@ -356,5 +362,6 @@ int main(int argc, char **argv)
 	printf("differ: %ju seeds, %ju operations, %ju differences%s\n", (uintmax_t)totals.seeds,
 	       (uintmax_t)totals.ops, (uintmax_t)totals.differences,
 	       stop_asked ? " (interrupted)" : "");
+	kill_report();
 	return r < 0 || totals.differences || stop_asked ? 1 : 0;
 }

@@ -194,6 +194,7 @@ struct options {
 	size_t n_ops;
 	int64_t n_threads;
 	unsigned int seconds;
+	unsigned int kills; /* of the daemon's worker, each second; 0: none */
 	bool keep, shrink, verbose;
 	bool shared; /* all of them on the same names */
 	bool processes; /* in place of threads */
@@ -253,6 +254,19 @@ bool performer_is_shared(const struct performer *performer, const struct stat *s
 /* Lists the open directory `fd` for `op`, and checks the listing. */
 void list_perform(const struct performer *performer, const struct op *op, int fd,
 		  struct text *text);
+
+/* ---- killing the daemon's worker (differ_kill.c) ---- */
+
+/* Before anything is forked. 0 or -errno. */
+int kill_prepare(void);
+void kill_start(pid_t daemon, unsigned int rate);
+void kill_stop(void);
+/* Around an operation: kill_note(kill_count() from before, when it began). */
+unsigned long kill_count(void);
+void kill_note(unsigned long before, int64_t began);
+int64_t now_us(void);
+void kill_report(void);
+void kill_filter_log(char *log);
 
 /* ---- documented differences ---- */
 

@@ -252,19 +252,6 @@ static bool shows_twice(const struct stack *stack)
 	return twice;
 }
 
-/* There an absolute redirect is lost so far when what is below it is renamed. */
-static bool is_below_opaque(const struct stack *stack, int64_t branch, const char *path)
-{
-	size_t i;
-
-	for (i = 0; i < stack->count; i++)
-		if (stack->entries[i].branch == branch && stack->entries[i].mark != MARK_NONE &&
-		    stack->entries[i].type == ENTRY_DIR &&
-		    path_is_below(path, stack->entries[i].path))
-			return true;
-	return false;
-}
-
 /* A directory that was moved here, as a union would leave it. Takes `path`. */
 static void add_redirect(struct generator *g, int64_t branch, char *path)
 {
@@ -273,7 +260,7 @@ static void add_redirect(struct generator *g, int64_t branch, char *path)
 	const char *from = lower_dir(g);
 
 	if (!from || strstr(path, ".wh.") || !make_parents(g, branch, path) ||
-	    stack_find(stack, branch, path) || is_below_opaque(stack, branch, path)) {
+	    stack_find(stack, branch, path)) {
 		free(path);
 		return;
 	}

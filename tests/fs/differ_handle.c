@@ -12,7 +12,7 @@
 
 #include "base/cleanup.h"
 
-/* What both filesystems have and nothing inherits in the wrong place. */
+/* What both filesystems have, and what is made in a directory inherits. */
 #define FLAGS (FS_NODUMP_FL | FS_NOATIME_FL)
 
 static void say_content(int mountfd, struct file_handle *handle, struct text *text)
@@ -94,7 +94,7 @@ void op_setflags(struct performer *p, const struct op *op, struct text *text)
 	struct stat st;
 	int flags;
 
-	/* A directory hands them on to what is made in it: not where the union makes it. */
+	/* A directory hands them on, but not to what replaces a whiteout: differ_accept.c. */
 	if (fd < 0 || fstat(fd, &st) < 0 || S_ISDIR(st.st_mode)) {
 		text_add(text, "no file");
 		return;

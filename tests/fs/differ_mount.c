@@ -141,7 +141,9 @@ char *session_log(const struct session *session)
 		text_add(&text, "%s", buf);
 	}
 	fclose(f);
-	return text.len ? xstrdup(text.s) : NULL;
+	if (text.len && session->options->kills)
+		kill_filter_log(text.s);
+	return text.len && *text.s ? xstrdup(text.s) : NULL;
 }
 
 /* ---- cairnfs ---- */
@@ -195,6 +197,7 @@ int session_mount(struct session *session, struct text *why)
 	for (i = 0; i < MOUNT_SECONDS * 500; i++) {
 		if (is_mounted(session)) {
 			session->mounted = true;
+			kill_start(session->daemon, session->options->kills);
 			return 0;
 		}
 		if (waitpid(session->daemon, &status, WNOHANG) == session->daemon)
@@ -223,6 +226,7 @@ int session_unmount(struct session *session, struct text *why)
 {
 	int i, r, status = 0;
 
+	kill_stop();
 	for (i = 0, r = -1; r < 0 && i < 50; i++) {
 		r = umount2(session->mnt, 0);
 		if (r < 0)

@@ -112,6 +112,9 @@ struct crew {
 static void perform(const struct job *job, struct performer *performer, const struct op *op,
 		    struct text *text)
 {
+	unsigned long kills = kill_count();
+	int64_t began = now_us();
+
 	text_clear(text);
 	if (accept_skips(op))
 		text_add(text, "skipped");
@@ -119,6 +122,8 @@ static void perform(const struct job *job, struct performer *performer, const st
 		op_refuse(performer, op, text);
 	else
 		op_perform(performer, op, text);
+	if (!job->is_plain)
+		kill_note(kills, began);
 }
 
 /* In lockstep an operation is done when, and as far as, we are told. */
