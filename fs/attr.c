@@ -279,16 +279,13 @@ static bool is_acl(const char *name)
 	return strncmp(name, "system.posix_acl_", 17) == 0;
 }
 
-ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value, size_t size)
+static ssize_t get_xattr(struct fs *fs, struct node *node, const char *name, void *value,
+			 size_t size)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	int r = 0;
 
-	if (is_private(fs, name))
-		return -ENODATA;
-	if (fs->config->no_acl && is_acl(name))
-		return -EOPNOTSUPP;
 	if (!node_has_upper(node)) {
 		lower = node_lower(node);
 		if (lower)
@@ -296,6 +293,20 @@ ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *v
 	}
 	ref = upper_open(fs, node, &r);
 	return ref ? xattr_get(ref->fd, name, value, size) : r;
+}
+
+ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value, size_t size)
+{
+	ssize_t n;
+
+	if (is_private(fs, name))
+		return -ENODATA;
+	if (fs->config->no_acl && is_acl(name))
+		return -EOPNOTSUPP;
+	n = get_xattr(fs, node, name, value, size);
+	/* A branch whose filesystem has no ACLs: the kernel would take it for an answer to open(2).
+	 */
+	return n == -EOPNOTSUPP && is_acl(name) ? -ENODATA : n;
 }
 
 /* All names, in upper or lower; marks among them. */

@@ -174,38 +174,88 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 	return r;
 }
 
-/* Holds the names in `dir` for a change that its times are not to show; ended by end_quietly. */
-static int begin_quietly(struct node *dir, int dirfd, struct timespec times[2])
+/* A change of a directory's names that its times are not to show. */
+struct quiet {
+	struct node *dir;
+	int dirfd;
+	struct timespec times[2];
+	struct quiet_note *note;
+};
+
+static struct quiet_note *take_note(struct fs *fs, const struct quiet *quiet)
+{
+	for (size_t i = 0; fs->config->quiet && i < QUIET_NOTES; i++) {
+		struct quiet_note *note = &fs->config->quiet[i];
+		uint64_t none = 0;
+
+		/* All of it is there before the number is: until then it says nothing. */
+		if (!__atomic_compare_exchange_n(&note->ino, &none, UINT64_MAX, false,
+						 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+			continue;
+		memcpy(note->times, quiet->times, sizeof(note->times));
+		__atomic_store_n(&note->ino, quiet->dir->ino, __ATOMIC_RELEASE);
+		return note;
+	}
+	return NULL;
+}
+
+/* Holds the names in `dir`; ended by end_quietly, whatever the result. */
+static int begin_quietly(struct fs *fs, struct node *dir, int dirfd, struct quiet *ret)
 {
 	struct stat st;
 	int r;
 
+	*ret = (struct quiet){ .dir = dir, .dirfd = dirfd };
 	pthread_mutex_lock(&dir->names);
 	r = fd_stat(dirfd, NULL, &st);
-	if (r == 0) {
-		times[0] = st.st_atim;
-		times[1] = st.st_mtim;
-	}
-	return r;
+	if (r < 0)
+		return r;
+	ret->times[0] = st.st_atim;
+	ret->times[1] = st.st_mtim;
+	ret->note = take_note(fs, ret);
+	return 0;
 }
 
 /* `r` is what the change answered, and the result if that was a failure. */
-static int end_quietly(struct node *dir, int dirfd, const struct timespec times[2], int r)
+static int end_quietly(struct quiet *quiet, int r)
 {
 	if (r == 0)
-		r = fd_utimens(dirfd, times);
-	pthread_mutex_unlock(&dir->names);
+		r = fd_utimens(quiet->dirfd, quiet->times);
+	if (quiet->note)
+		__atomic_store_n(&quiet->note->ino, 0, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&quiet->dir->names);
 	return r;
+}
+
+int copyup_take_over(struct fs *fs)
+{
+	for (size_t i = 0; fs->config->quiet && i < QUIET_NOTES; i++) {
+		struct quiet_note *note = &fs->config->quiet[i];
+		cleanup_node struct node *dir = NULL;
+		cleanup_fd_ref struct fd_ref *ref = NULL;
+		int r = 0;
+
+		if (note->ino && note->ino != UINT64_MAX)
+			r = fs_find(fs, note->ino, &dir);
+		if (r == -ENOMEM)
+			return r;
+		if (dir && node_has_upper(dir))
+			ref = upper_open(fs, dir, &r);
+		if (ref)
+			fd_utimens(ref->fd, note->times);
+		note->ino = 0;
+	}
+	return 0;
 }
 
 static int publish_quietly(struct staged *staged, struct node *dir, int dirfd, const char *name)
 {
-	struct timespec times[2];
-	int r = begin_quietly(dir, dirfd, times);
+	struct quiet quiet;
+	int r = begin_quietly(staged->fs, dir, dirfd, &quiet);
 
 	if (r == 0)
 		r = staged_publish(staged, dirfd, name, RENAME_NOREPLACE);
-	return end_quietly(dir, dirfd, times, r);
+	return end_quietly(&quiet, r);
 }
 
 /* --- the other names of a group --- */
@@ -218,16 +268,16 @@ struct group {
 int copyup_link(struct fs *fs, int fd, struct node *dir, const char *name)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	struct timespec times[2];
+	struct quiet quiet;
 	int r = 0;
 
 	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
-	r = begin_quietly(dir, ref->fd, times);
+	r = begin_quietly(fs, dir, ref->fd, &quiet);
 	if (r == 0)
 		r = fd_link(fd, ref->fd, name);
-	r = end_quietly(dir, ref->fd, times, r);
+	r = end_quietly(&quiet, r);
 	return r == -EEXIST ? 0 : r;
 }
 

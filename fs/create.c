@@ -243,6 +243,20 @@ static int newborn_node(struct fs *fs, const struct stat *st, struct node **ret)
 	return *ret ? 0 : -ENOMEM;
 }
 
+/* What has been made and cannot be told of goes again. */
+static void undo(struct fs *fs, struct node *dir, int dirfd, const char *name, mode_t mode)
+{
+	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
+	cleanup_lower_obj struct lower_obj *found = NULL;
+
+	pthread_mutex_lock(&dir->names);
+	if (unlinkat(dirfd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0) == 0 && lower &&
+	    lower_lookup(lower, name, &found, NULL) != LOWER_ABSENT)
+		whiteout_create(&fs->caps.style, dirfd, name);
+	pthread_mutex_unlock(&dir->names);
+	node_names_changed(dir);
+}
+
 int fs_create(struct fs *fs, struct node *dir, const char *name, const struct newborn *newborn,
 	      const struct caller *caller, struct entry *ret)
 {
@@ -255,14 +269,17 @@ int fs_create(struct fs *fs, struct node *dir, const char *name, const struct ne
 	if (S_ISCHR(newborn->mode) && newborn->rdev == makedev(0, 0))
 		return -EPERM;
 	r = place_in(fs, &thing, dir, name, &ref);
-	if (r == 0)
-		r = owner_stat(fs, ref->fd, name, &entry.st);
+	if (r < 0)
+		return r;
+	r = owner_stat(fs, ref->fd, name, &entry.st);
 	if (r == 0)
 		r = newborn_node(fs, &entry.st, &entry.node);
 	if (r == 0)
 		r = node_add_alias(entry.node, dir, name);
-	if (r < 0)
+	if (r < 0) {
+		undo(fs, dir, ref->fd, name, newborn->mode);
 		return r;
+	}
 	entry.st.st_ino = entry.node->ino;
 	*ret = entry;
 	entry.node = NULL;

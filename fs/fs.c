@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "copyup.h"
 #include "names.h"
 #include "probe.h"
 #include "upper.h"
@@ -77,7 +78,8 @@ static int open_work(struct fs *fs)
 	r = fs->config->is_restart ? drop_named_orphans(fs) : 0;
 	if (r < 0)
 		return r;
-	r = state_open(fs->config->work, fs->config->is_restart, &fs->state);
+	r = state_open(fs->config->work, fs->config->is_restart, !fs->config->is_volatile,
+		       &fs->state);
 	if (r == 0 && fs->config->journal)
 		state_keep_journal(fs->state, fs->config->journal);
 	return r;
@@ -182,6 +184,8 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 		r = probe_upper(config, fs->staging, &fs->caps);
 	if (r == 0)
 		r = open_root(fs);
+	if (r == 0 && config->upper >= 0)
+		r = copyup_take_over(fs);
 	if (r == 0 && config->upper >= 0)
 		r = groups_complete(fs);
 	if (r < 0) {

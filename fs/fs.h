@@ -21,6 +21,16 @@
 #include "node.h"
 #include "state.h"
 
+/*
+ * A directory in which a name is being made that its times are not to show, and
+ * those times: if the worker dies in between, the next one gives them back.
+ */
+enum { QUIET_NOTES = 32 };
+struct quiet_note {
+	uint64_t ino; /* 0: free */
+	struct timespec times[2];
+};
+
 /* What a mount is made of; constant after the options are parsed. */
 struct fs_config {
 	const int *branches; /* open directories, topmost first */
@@ -41,6 +51,7 @@ struct fs_config {
 	bool no_acl; /* ACLs are neither shown nor kept */
 	enum override override; /* owners are written beside objects */
 	struct state_journal *journal; /* shared by the workers of a mount, or NULL */
+	struct quiet_note *quiet; /* shared too, QUIET_NOTES of them, or NULL */
 	int ledger_fd; /* shared like that (ledger.h); 0: none */
 	bool is_restart; /* another worker served this mount before */
 };

@@ -185,6 +185,7 @@ static int work(void *context, const struct supervised *supervised)
 
 	daemon->stack.config.is_restart = supervised->is_restart;
 	daemon->stack.config.journal = &supervised->shared->journal;
+	daemon->stack.config.quiet = supervised->shared->quiet;
 	daemon->stack.config.ledger_fd = supervised->ledger_fd;
 	umask(0);
 	/* So that creating files as their owners does not cost the rights to do so. */

@@ -41,28 +41,32 @@ static int has_other_alias(struct node *node, struct node *dir, const char *name
 	}
 }
 
-int remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name)
+/* How many names a file in lower still has that show; of most it is known without looking. */
+static int links_left(struct fs *fs, struct lower_obj *lower)
+{
+	struct stat st;
+	int r = lower_stat(lower, &st);
+
+	if (r < 0)
+		return r;
+	return st.st_nlink > 1 ? names_visible(fs, lower, NULL, NULL) : 0;
+}
+
+void remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
-	int r, links = 0;
+	int left;
 
 	node_remove_alias(node, dir, name);
 	node_names_changed(dir);
 	if (!S_ISDIR(node->type) && !node_has_upper(node))
 		lower = node_lower(node);
-	if (lower) {
-		links = names_visible(fs, lower, NULL, NULL);
-		if (links < 0)
-			return links;
-	}
-	r = lower ? links : has_other_alias(node, dir, name);
-	if (r < 0)
-		return r;
+	left = lower ? links_left(fs, lower) : has_other_alias(node, dir, name);
 	pthread_mutex_lock(&node->lock);
-	node->lower_links = lower ? links : -1;
-	node->is_removed = r == 0;
+	/* If it cannot be found out (the name is gone all the same), it is when it is asked for. */
+	node->lower_links = lower && left >= 0 ? left : -1;
+	node->is_removed = left == 0;
 	pthread_mutex_unlock(&node->lock);
-	return 0;
 }
 
 /* Takes the name away and leaves the object with the orphans, and a whiteout if asked. */
@@ -159,7 +163,8 @@ static int remove_name(struct fs *fs, struct node *node, struct node *dir, const
 		return r;
 	if (st.st_nlink > 1 && !S_ISDIR(node->type))
 		node_links_changed(node);
-	return remove_note(fs, node, dir, name);
+	remove_note(fs, node, dir, name);
+	return 0;
 }
 
 int fs_unlink(struct fs *fs, struct node *dir, const char *name)

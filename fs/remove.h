@@ -8,6 +8,6 @@
 int remove_check_empty(struct fs *fs, struct node *dir);
 
 /* The node has lost the name, and with its last one, all. */
-int remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name);
+void remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name);
 
 #endif

@@ -135,6 +135,10 @@ static int empty_target(struct fs *fs, struct end *to)
 
 	if (r < 0)
 		return r;
+	/* Filesystems without renameat2's flags: for a moment there is none. */
+	if (!fs->caps.can_exchange)
+		return fd_rename(to->ref->fd, to->name, fs->orphans,
+				 orphan_name(to->entry.node->ino).s, 0);
 	staged_init(fs, &staged);
 	if (mkdirat(staged.dirfd, staged.name, 0700) < 0)
 		return -errno;
@@ -230,7 +234,11 @@ static int move(struct fs *fs, struct end *from, struct end *to, bool whiteout)
 		r = whiteout_create(&fs->caps.style, from->ref->fd, from->name);
 	if (r < 0 && r != -EEXIST)
 		return r;
-	if (at_target == UPPER_WHITEOUT && S_ISDIR(from->entry.node->type)) {
+	if (at_target == UPPER_WHITEOUT && !fs->caps.can_exchange &&
+	    unlinkat(to->ref->fd, to->name, 0) < 0)
+		return -errno;
+	if (at_target == UPPER_WHITEOUT && fs->caps.can_exchange &&
+	    S_ISDIR(from->entry.node->type)) {
 		/* A directory cannot replace the device: they change places, and it serves there.
 		 */
 		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
@@ -271,17 +279,20 @@ static int exchange(struct fs *fs, struct end *from, struct end *to)
 		r = prepare_moved(fs, to, from);
 	if (r < 0)
 		return r;
-	lock_both(from->dir, to->dir);
-	r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
-	unlock_both(from->dir, to->dir);
-	if (r < 0)
-		return r;
-	/* The new names first: at no time is there none. */
+	/* What can fail comes first; and at no time have they no name. */
 	r = node_add_alias(from->entry.node, to->dir, to->name);
 	if (r == 0)
 		r = node_add_alias(to->entry.node, from->dir, from->name);
-	node_remove_alias(from->entry.node, from->dir, from->name);
-	node_remove_alias(to->entry.node, to->dir, to->name);
+	if (r == 0) {
+		lock_both(from->dir, to->dir);
+		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
+		unlock_both(from->dir, to->dir);
+	}
+	/* Of the two names that each has now, the one it had or the one it has. */
+	node_remove_alias(from->entry.node, r < 0 ? to->dir : from->dir,
+			  r < 0 ? to->name : from->name);
+	node_remove_alias(to->entry.node, r < 0 ? from->dir : to->dir,
+			  r < 0 ? from->name : to->name);
 	return r;
 }
 
@@ -291,7 +302,7 @@ static int replace_and_move(struct fs *fs, struct end *from, struct end *to, boo
 	struct node *target = to->entry.node;
 	int replaced, r;
 
-	if (target && S_ISDIR(target->type) && node_has_upper(target) &&
+	if (target && S_ISDIR(target->type) && node_has_upper(target) && fs->caps.can_exchange &&
 	    !fs->caps.style.xattr_prefix)
 		return replace_by_swap(fs, from, to, whiteout);
 	replaced = prepare_replaced(fs, to);
@@ -314,23 +325,27 @@ static int replace(struct fs *fs, struct end *from, struct end *to)
 	whiteout = lower_type_at(from, &type);
 	if (whiteout < 0)
 		return whiteout;
+	/* What can fail comes first; and at no time has it no name. */
+	r = node_add_alias(from->entry.node, to->dir, to->name);
+	if (r < 0)
+		return r;
 	lock_both(from->dir, to->dir);
 	replaced = replace_and_move(fs, from, to, whiteout);
 	unlock_both(from->dir, to->dir);
-	if (replaced < 0)
+	if (replaced < 0) {
+		node_remove_alias(from->entry.node, to->dir, to->name);
 		return replaced;
+	}
 	if (replaced == 1) {
 		pthread_mutex_lock(&to->entry.node->lock);
 		to->entry.node->is_orphan = true;
 		pthread_mutex_unlock(&to->entry.node->lock);
 		node_links_changed(to->entry.node);
 	}
-	r = to->entry.node ? remove_note(fs, to->entry.node, to->dir, to->name) : 0;
-	/* The new name first: at no time is there none. */
-	if (r == 0)
-		r = node_add_alias(from->entry.node, to->dir, to->name);
+	if (to->entry.node)
+		remove_note(fs, to->entry.node, to->dir, to->name);
 	node_remove_alias(from->entry.node, from->dir, from->name);
-	return r;
+	return 0;
 }
 
 static int check(struct end *from, struct end *to, unsigned int flags)

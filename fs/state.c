@@ -12,6 +12,7 @@
 
 #include <endian.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -116,7 +117,18 @@ static int begin(struct state *state, bool is_restart)
 	return index_commit(&txn);
 }
 
-int state_open(int workdir, bool is_restart, struct state **ret)
+/*
+ * That the file is in use must be on disk before it is wrong: after a power loss
+ * it would be believed to be as it was closed last.
+ */
+static int sync_file(int workdir)
+{
+	cleanup_fd int fd = fd_open(workdir, file_name, O_RDONLY, 0);
+
+	return fd < 0 ? fd : fdatasync(fd) < 0 ? -errno : 0;
+}
+
+int state_open(int workdir, bool is_restart, bool do_sync, struct state **ret)
 {
 	struct state *state = calloc(1, sizeof(*state));
 	int r;
@@ -131,6 +143,8 @@ int state_open(int workdir, bool is_restart, struct state **ret)
 	}
 	if (r == 0)
 		r = begin(state, is_restart);
+	if (r == 0 && do_sync && !is_restart)
+		r = sync_file(workdir);
 	if (r != 0) {
 		index_close(state->index);
 		pthread_mutex_destroy(&state->lock);

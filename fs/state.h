@@ -36,9 +36,10 @@ struct state_journal {
 
 /*
  * Opens or begins the state in the work directory.  What an earlier mount left
- * is used if it was closed, or if this is a restart of the same mount.  0 or negative errno.
+ * is used if it was closed, or if this is a restart of the same mount.  `do_sync`: a
+ * power loss must not make it seem closed.  0 or negative errno.
  */
-int state_open(int workdir, bool is_restart, struct state **ret);
+int state_open(int workdir, bool is_restart, bool do_sync, struct state **ret);
 
 /* Takes over what the journal holds, and keeps it from then on; it must outlive the state. */
 void state_keep_journal(struct state *state, struct state_journal *journal);

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "attempt.h"
+#include "fs.h"
 #include "state.h"
 
 enum { INIT_MAX = 4096 };
@@ -21,6 +22,7 @@ enum { INIT_MAX = 4096 };
 struct shared {
 	atomic_ulong n_served; /* requests; what tells bad luck from a worker that cannot work */
 	struct state_journal journal;
+	struct quiet_note quiet[QUIET_NOTES];
 	uint32_t init_size; /* 0: no INIT request has come yet */
 	uint8_t init[INIT_MAX];
 	struct attempts attempts;

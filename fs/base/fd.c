@@ -341,6 +341,9 @@ int fd_remove_tree(int dirfd, const char *name)
 
 	if (r != -EISDIR)
 		return r;
+	/* An empty one needs no descriptor, of which there may be none left. */
+	if (unlinkat(dirfd, name, AT_REMOVEDIR) == 0)
+		return 0;
 	top = open_doomed(dirfd, name);
 	if (top < 0)
 		return top == -ENOENT ? 0 : top;

@@ -24,7 +24,7 @@ static struct state *open_state(bool is_restart)
 {
 	struct state *state;
 
-	assert_eq(state_open(work, is_restart, &state), 0);
+	assert_eq(state_open(work, is_restart, false, &state), 0);
 	return state;
 }
 
