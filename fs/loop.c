@@ -56,9 +56,11 @@ static void add_thread(struct loop *loop)
 {
 	sigset_t mask, old_mask;
 
-	/* SIGTERM is for the first thread, whose read it is to interrupt. */
+	/* What ends us is for the first thread, whose read it is to interrupt. */
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &mask, &old_mask);
 	pthread_mutex_lock(&loop->lock);
 	if (loop->n_threads < ATTEMPT_PLACES) {
@@ -193,7 +195,7 @@ static void join_all(struct loop *loop)
 	}
 }
 
-static void handle_signals(struct fuse_session *session)
+static void handle_signals(struct fuse_session *session, bool is_alone)
 {
 	struct sigaction action = { .sa_handler = end_session };
 
@@ -201,10 +203,12 @@ static void handle_signals(struct fuse_session *session)
 	sigaction(SIGTERM, &action, NULL);
 	action.sa_handler = wake;
 	sigaction(SIGUSR1, &action, NULL);
-	action.sa_handler = SIG_IGN;
-	/* A terminal's ^C is for the supervisor; limits and pipes of ours are nobody's death. */
+	/* A terminal's ^C is for the supervisor, if there is one. */
+	action.sa_handler = is_alone ? end_session : SIG_IGN;
 	sigaction(SIGINT, &action, NULL);
 	sigaction(SIGHUP, &action, NULL);
+	/* Limits and pipes of ours are nobody's death. */
+	action.sa_handler = SIG_IGN;
 	sigaction(SIGPIPE, &action, NULL);
 	sigaction(SIGXFSZ, &action, NULL);
 }
@@ -219,9 +223,8 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 
 	if (r < 0)
 		return r;
-	handle_signals(session);
-	if (write(supervised->ready_fd, "r", 1) < 0 || close(supervised->ready_fd) < 0)
-		return -errno;
+	handle_signals(session, supervised->is_alone);
+	supervised->ready(supervised->ready_context);
 	pthread_mutex_init(&loop.lock, NULL);
 	loop.threads[0] = (struct thread){ .loop = &loop, .place = &shared->attempts.places[0] };
 	serve(&loop.threads[0]);

@@ -201,6 +201,10 @@ static int work(void *context, const struct supervised *supervised)
 	fs_close(fs);
 	if (r < 0)
 		complain("%s: %s", daemon->options.mountpoint, strerror(-r));
+	if (supervised->is_alone) {
+		fuse_session_unmount(daemon->session);
+		return r < 0 ? WORKER_FAILED : WORKER_DONE;
+	}
 	/* What the supervisor left us belongs to it, but leak checkers look at us too. */
 	fuse_session_destroy(take_ptr(daemon->session));
 	stack_done(&daemon->stack);
@@ -274,7 +278,7 @@ static int run(struct daemon *daemon)
 	if (chdir("/") < 0)
 		return -errno;
 	supervisor.fuse_fd = fuse_session_fd(daemon->session);
-	r = supervise(&supervisor);
+	r = daemon->options.no_recover ? serve_alone(&supervisor) : supervise(&supervisor);
 	if (r == 0)
 		stack_unmark_volatile(&daemon->stack);
 	return r;

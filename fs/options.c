@@ -24,6 +24,7 @@ const char options_help[] =
 	"  -o OPTION[,OPTION]...   mount options, below\n"
 	"  -f, --foreground        stay in the foreground\n"
 	"  -d, --debug             log every request to stderr; implies -f\n"
+	"      --no-recover        one process: if it dies, the mount does\n"
 	"  -h, --help              print this and exit\n"
 	"  -V, --version           print the version and exit\n"
 	"\n"
@@ -424,11 +425,9 @@ static int check(struct options *options, char **error)
 int options_parse(int argc, char *argv[], struct options *ret, char **error)
 {
 	static const struct option longs[] = {
-		{ "foreground", no_argument, NULL, 'f' },
-		{ "debug", no_argument, NULL, 'd' },
-		{ "help", no_argument, NULL, 'h' },
-		{ "version", no_argument, NULL, 'V' },
-		{ 0 },
+		{ "foreground", no_argument, NULL, 'f' }, { "debug", no_argument, NULL, 'd' },
+		{ "no-recover", no_argument, NULL, 'R' }, { "help", no_argument, NULL, 'h' },
+		{ "version", no_argument, NULL, 'V' },	  { 0 },
 	};
 	bool is_root = geteuid() == 0;
 	int c, r = 0;
@@ -451,6 +450,8 @@ int options_parse(int argc, char *argv[], struct options *ret, char **error)
 			ret->foreground = true;
 		else if (c == 'd')
 			ret->debug = true;
+		else if (c == 'R')
+			ret->no_recover = true;
 		else if (c == 'h')
 			ret->show_help = true;
 		else if (c == 'V')

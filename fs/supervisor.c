@@ -26,6 +26,14 @@ struct worker {
 	unsigned long served_before; /* requests, by all workers before it */
 };
 
+static void say_ready(void *context)
+{
+	int *fd = context;
+
+	if (write(*fd, "r", 1) == 1)
+		close(*fd);
+}
+
 static int start(const struct supervisor *supervisor, struct shared *shared, bool is_restart,
 		 const sigset_t *old_mask, struct worker *ret)
 {
@@ -46,7 +54,8 @@ static int start(const struct supervisor *supervisor, struct shared *shared, boo
 		struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
 						 .shared = shared,
 						 .ledger_fd = supervisor->ledger_fd,
-						 .ready_fd = ends[1],
+						 .ready = say_ready,
+						 .ready_context = &ends[1],
 						 .is_restart = is_restart };
 
 		sigprocmask(SIG_SETMASK, old_mask, NULL);
@@ -152,6 +161,25 @@ void supervisor_block(sigset_t *old_mask)
 
 	fill_mask(&mask);
 	sigprocmask(SIG_BLOCK, &mask, old_mask);
+}
+
+int serve_alone(const struct supervisor *supervisor)
+{
+	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
+					 .shared = shared,
+					 .ready = supervisor->ready,
+					 .ready_context = supervisor->context,
+					 .is_alone = true };
+	int r;
+
+	if (shared == MAP_FAILED)
+		return -errno;
+	sigprocmask(SIG_SETMASK, &supervisor->old_mask, NULL);
+	r = supervisor->work(supervisor->context, &supervised);
+	munmap(shared, sizeof(*shared));
+	return r == WORKER_DONE ? 0 : -EIO;
 }
 
 int supervise(struct supervisor *supervisor)

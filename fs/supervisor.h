@@ -32,8 +32,10 @@ struct supervised {
 	int fuse_fd;
 	struct shared *shared;
 	int ledger_fd; /* of a memfd (ledger.h) */
-	int ready_fd; /* the worker writes one byte to it once requests are answered */
+	void (*ready)(void *context); /* to be called once requests are answered */
+	void *ready_context;
 	bool is_restart;
+	bool is_alone; /* no supervisor: signals are for the worker to see */
 };
 
 enum worker_exit {
@@ -58,6 +60,9 @@ struct supervisor {
 	void *context;
 };
 int supervise(struct supervisor *supervisor);
+
+/* The same by one process: when it dies, the mount does. 0 or negative errno. */
+int serve_alone(const struct supervisor *supervisor);
 
 /*
  * Blocks the signals that supervise() waits for.  To be called before there is

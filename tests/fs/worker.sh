@@ -1,6 +1,6 @@
 #!/bin/sh
 # A worker that is killed: the next one answers operations on paths, known and new, what was written is there, numbers stay, and
-# the mount ends well. (Descriptors that were open meanwhile are another matter, of the issue about recovery.)
+# the mount ends well. (killer.sh does all that can be done meanwhile.)
 # shellcheck disable=SC2012,SC2015 # names are simple; fail does not return
 . "$(dirname "$0")/../lib.sh"
 need_root
@@ -61,3 +61,17 @@ mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m
 [ "$(cat m/new)" = before ] && [ "$(ls m/newdir | wc -l)" = 3 ] || fail "after a remount"
 [ "$(stat -c %a m/d/x)" = 642 ] || fail "chmod after a remount"
 umount m
+
+# Without a supervisor there is one process, and the mount ends with it; a signal ends both well.
+"$CAIRNFS" --no-recover -o lowerdir=l,upperdir=u,workdir=w m
+[ "$(cat m/new)" = before ] || fail "--no-recover"
+[ -z "$(worker)" ] || fail "--no-recover: two processes"
+pid=$(marked_processes | while read -r pid; do
+	[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -d ' ' -f 1)" != "$CAIRNFS" ] || echo "$pid"
+done)
+kill "$pid"
+gone() {
+	! kill -0 "$pid" 2>"$TMP/none"
+}
+wait_for gone
+[ -z "$(mounts)" ] || fail "--no-recover: still mounted"

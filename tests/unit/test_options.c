@@ -313,6 +313,11 @@ static void test_what_engines_pass(void)
 		"strictatime",
 		"comment=x",
 		"noxattrs=1",
+		"writeback=1",
+		"metacopy=off",
+		"whiteout=file",
+		"whiteout=auto",
+		"nodiratime",
 		"threaded=0",
 	};
 
