@@ -25,7 +25,8 @@
 
 enum {
 	ATTEMPT_PLACES = 17,
-	ATTEMPT_REQUEST_MAX = (1 << 20) + 4096, /* what libfuse negotiates */
+	ATTEMPT_WRITE_MAX = 1 << 20, /* bytes in one WRITE */
+	ATTEMPT_REQUEST_MAX = ATTEMPT_WRITE_MAX + 4096,
 	ATTEMPT_TOLD_MAX = 2000,
 	ATTEMPT_PAST = 4 * ATTEMPT_PLACES,
 };

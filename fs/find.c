@@ -167,7 +167,10 @@ static int find_removed(struct fs *fs, uint64_t ino, struct node **ret)
 
 /* --- the ledger's hint --- */
 
-enum { MAX_DEPTH = 4096 }; /* a chain of hints that is longer is wrong */
+enum {
+	MAX_DEPTH = 4096, /* a chain of hints that is longer is wrong */
+	MAX_SEARCHES = 10, /* while names move all the time */
+};
 
 static int find(struct fs *fs, uint64_t ino, unsigned int depth, struct node **ret);
 
@@ -217,13 +220,15 @@ static int find_anywhere(struct fs *fs, uint64_t ino, struct node **ret)
 
 int fs_find(struct fs *fs, uint64_t ino, struct node **ret)
 {
-	unsigned long before;
-	int r;
+	unsigned long before = 0;
+	int r = FS_ABSENT;
 
-	/* What moves from where we have not been to where we have, is missed. */
-	do {
+	/* What moves from where we have not been to where we have, is missed; hardly ever twice. */
+	for (int i = 0; r == FS_ABSENT && i < MAX_SEARCHES; i++) {
+		if (i > 0 && atomic_load(&fs->nodes.n_changes) == before)
+			break;
 		before = atomic_load(&fs->nodes.n_changes);
 		r = find_anywhere(fs, ino, ret);
-	} while (r == FS_ABSENT && atomic_load(&fs->nodes.n_changes) != before);
+	}
 	return r;
 }
