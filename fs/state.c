@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * In memory: a table of the numbers in use that are not yet on disk, or that
- * need not be.  On disk: META with whether the file was closed, and the first
- * number not yet handed out; NUMBER from the real
- * inode (8 bytes, big-endian) to ours (8 bytes, little-endian).
+ * need not be.  On disk: META with the first number not yet handed out; NUMBER
+ * from the real inode (8 bytes, big-endian) to ours (8 bytes, little-endian).
+ *
+ * LMDB writes without syncing, so after a power loss the file may be torn in any
+ * way, and is not so much as opened.  A seal beside it says whether it was
+ * closed, and is on disk before the file is first changed.
  *
  * Numbers are reserved in blocks: the file names a number beyond all that may
  * be in use, so a crash wastes some and repeats none.
@@ -32,6 +35,10 @@ enum {
 };
 static const char *const tables[] = { "meta", "number", NULL };
 static const char file_name[] = "state.mdb";
+static const char seal_name[] = "state.seal";
+
+/* Numbers that one mount may hand out: as many as no filesystem has inodes. */
+#define NEVER_REACHED (UINT64_C(1) << 32)
 
 struct entry {
 	struct table_link link;
@@ -49,7 +56,9 @@ static bool is_for_disk(const struct entry *entry)
 }
 
 struct state {
-	pthread_mutex_t lock; /* guards everything */
+	int workdir;
+	bool do_sync;
+	pthread_mutex_t lock; /* guards what follows */
 	struct index *index;
 	struct table table;
 	size_t n_dirty;
@@ -73,25 +82,56 @@ static void put_meta_number(struct index_txn *txn, const char *key, uint64_t n)
 	index_put(txn, META, key, strlen(key), &n, sizeof(n));
 }
 
-/* What is on disk is only good if it was closed: otherwise changes are missing. */
-static bool is_clean(struct index_txn *txn)
-{
-	struct index_value value;
+/* --- the seal --- */
 
-	return index_get(txn, META, "clean", 5, &value) == INDEX_FOUND && read_number(value) == 1;
+struct seal {
+	uint64_t next; /* first number not handed out when it was written; little-endian, as both */
+	uint64_t is_open;
+};
+
+/* False where there is none. */
+static bool read_seal(int workdir, struct seal *ret)
+{
+	cleanup_fd int fd = fd_open(workdir, seal_name, O_RDONLY, 0);
+
+	if (fd < 0 || fd_pread_all(fd, ret, sizeof(*ret), 0) != sizeof(*ret))
+		return false;
+	ret->next = le64toh(ret->next);
+	ret->is_open = le64toh(ret->is_open);
+	return true;
 }
 
-static int drop_number(void *context, struct index_value key, struct index_value value)
+/* In place, which needs no room on a disk that is full. */
+static int write_seal(const struct state *state, bool is_open)
 {
-	struct index_value *ret = context;
+	struct seal seal = { htole64(state->next), htole64(is_open) };
+	cleanup_fd int fd = fd_open(state->workdir, seal_name, O_CREAT | O_WRONLY, 0600);
+	ssize_t n = fd < 0 ? fd : fd_pwrite_all(fd, &seal, sizeof(seal), 0);
 
-	(void)value;
-	*ret = key;
-	return 1;
+	if (n != sizeof(seal))
+		return n < 0 ? (int)n : -ENOSPC;
+	if (!state->do_sync)
+		return 0;
+	return fsync(fd) < 0 || fsync(state->workdir) < 0 ? -errno : 0;
 }
 
-/* Takes the next block of numbers and says that the file is in use. */
-static int begin(struct state *state, bool is_restart)
+/* Does away with a file that was not closed. Numbers go on far behind all that it may have had. */
+static void discard_open(struct state *state)
+{
+	struct seal seal;
+
+	if (read_seal(state->workdir, &seal)) {
+		state->next = seal.next + (seal.is_open ? NEVER_REACHED : 0);
+		if (!seal.is_open)
+			return;
+	}
+	unlinkat(state->workdir, file_name, 0);
+}
+
+/* --- opening --- */
+
+/* Takes the next block of numbers. */
+static int begin(struct state *state)
 {
 	struct index_value value;
 	struct index_txn txn;
@@ -99,33 +139,31 @@ static int begin(struct state *state, bool is_restart)
 
 	if (r < 0)
 		return r;
-	if (!is_restart && !is_clean(&txn)) {
-		while (index_each(&txn, NUMBER, NULL, 0, drop_number, &value) == 1) {
-			uint8_t key[8];
-
-			memcpy(key, value.data, sizeof(key));
-			index_delete(&txn, NUMBER, key, sizeof(key));
-		}
-	}
-	state->next = LOWER_INO_END;
 	if (index_get(&txn, META, "next", 4, &value) == INDEX_FOUND &&
-	    read_number(value) > LOWER_INO_END)
+	    read_number(value) > state->next)
 		state->next = read_number(value);
 	state->reserved = state->next + BLOCK;
 	put_meta_number(&txn, "next", state->reserved);
-	put_meta_number(&txn, "clean", 0);
 	return index_commit(&txn);
 }
 
-/*
- * That the file is in use must be on disk before it is wrong: after a power loss
- * it would be believed to be as it was closed last.
- */
-static int sync_file(int workdir)
+static int open_file(struct state *state, bool is_restart)
 {
-	cleanup_fd int fd = fd_open(workdir, file_name, O_RDONLY, 0);
+	int r = 0;
 
-	return fd < 0 ? fd : fdatasync(fd) < 0 ? -errno : 0;
+	if (!is_restart) {
+		discard_open(state);
+		r = write_seal(state, true);
+	}
+	if (r == 0)
+		r = index_open(state->workdir, file_name, INDEX_WRITE_NOSYNC, tables,
+			       &state->index);
+	if (r == INDEX_DAMAGED) {
+		unlinkat(state->workdir, file_name, 0);
+		r = index_open(state->workdir, file_name, INDEX_WRITE_NOSYNC, tables,
+			       &state->index);
+	}
+	return r == 0 ? begin(state) : r;
 }
 
 int state_open(int workdir, bool is_restart, bool do_sync, struct state **ret)
@@ -135,16 +173,11 @@ int state_open(int workdir, bool is_restart, bool do_sync, struct state **ret)
 
 	if (!state)
 		return -ENOMEM;
+	state->workdir = workdir;
+	state->do_sync = do_sync;
+	state->next = LOWER_INO_END;
 	pthread_mutex_init(&state->lock, NULL);
-	r = index_open(workdir, file_name, INDEX_WRITE_NOSYNC, tables, &state->index);
-	if (r == INDEX_DAMAGED) {
-		unlinkat(workdir, file_name, 0);
-		r = index_open(workdir, file_name, INDEX_WRITE_NOSYNC, tables, &state->index);
-	}
-	if (r == 0)
-		r = begin(state, is_restart);
-	if (r == 0 && do_sync && !is_restart)
-		r = sync_file(workdir);
+	r = open_file(state, is_restart);
 	if (r != 0) {
 		index_close(state->index);
 		pthread_mutex_destroy(&state->lock);
@@ -192,7 +225,7 @@ static void drop_written(struct state *state)
  * Writes what is dirty.  A failure (the disk is full) keeps it in memory,
  * where it does its duty until the mount ends.
  */
-static int flush(struct state *state, bool is_clean)
+static int flush(struct state *state, bool is_last)
 {
 	struct index_txn txn;
 	struct table_link *link;
@@ -212,8 +245,7 @@ static int flush(struct state *state, bool is_clean)
 				index_put(&txn, NUMBER, key.bytes, sizeof(key), &ino, sizeof(ino));
 		}
 	}
-	put_meta_number(&txn, "next", is_clean ? state->next : state->reserved);
-	put_meta_number(&txn, "clean", is_clean);
+	put_meta_number(&txn, "next", is_last ? state->next : state->reserved);
 	r = index_commit(&txn);
 	if (r < 0)
 		return r;
@@ -223,14 +255,30 @@ static int flush(struct state *state, bool is_clean)
 	return 0;
 }
 
+/* Closed is what is on disk. */
+static int sync_file(const struct state *state)
+{
+	cleanup_fd int fd = -1;
+
+	if (!state->do_sync)
+		return 0;
+	fd = fd_open(state->workdir, file_name, O_RDONLY, 0);
+	return fd < 0 ? fd : fsync(fd) < 0 ? -errno : 0;
+}
+
 void state_close(struct state *state)
 {
 	struct table_link *link;
+	int r;
 
 	if (!state)
 		return;
-	flush(state, true);
+	r = flush(state, true);
 	index_close(state->index);
+	if (r == 0)
+		r = sync_file(state);
+	if (r == 0)
+		write_seal(state, false);
 	while ((link = table_pop(&state->table)))
 		free(TABLE_OBJECT(link, struct entry, link));
 	table_done(&state->table);

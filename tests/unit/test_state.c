@@ -133,6 +133,32 @@ static void test_numbers_are_reserved(void)
 	end();
 }
 
+/* After a power loss the file may hold anything: it is not looked into. */
+static void test_torn(void)
+{
+	char rubbish[65536];
+	struct state *state;
+	uint64_t last;
+
+	begin();
+	state = open_state(false);
+	last = state_set(state, 1, 0);
+	state_close(state);
+	use_and_die(6000, &last);
+	memset(rubbish, 0x5a, sizeof(rubbish));
+	{
+		/* As long as it was, with a head that is right. */
+		cleanup_fd int fd = openat(work, "state.mdb", O_WRONLY);
+
+		assert(pwrite(fd, rubbish, sizeof(rubbish), 8192) == sizeof(rubbish));
+	}
+	state = open_state(false);
+	assert_eq(state_find(state, 1), 0);
+	assert(state_set(state, 1, 0) > last);
+	state_close(state);
+	end();
+}
+
 /* The next worker of the same mount goes on with what was written, and repeats no number. */
 static void test_restart(void)
 {
@@ -171,6 +197,7 @@ int main(void)
 	test_numbers();
 	test_kept_over_close_and_open();
 	test_numbers_are_reserved();
+	test_torn();
 	test_restart();
 	test_damaged();
 	return 0;
