@@ -58,10 +58,17 @@ static struct past_attempt *entry_for(struct attempts *attempts, uint64_t unique
 	return free;
 }
 
+/*
+ * Of a request that lies in a place.  If the thread had not come to inherit what
+ * was kept of it, that is all that there is to know.
+ */
 static void keep(struct attempts *attempts, const struct attempt *place, uint64_t unique)
 {
 	struct past_attempt *past = entry_for(attempts, unique);
 
+	past->is_current = true;
+	if (past->unique == unique)
+		return;
 	past->unique = 0;
 	past->ino = place->ino;
 	past->is_begun = place->is_begun;
@@ -72,9 +79,8 @@ static void keep(struct attempts *attempts, const struct attempt *place, uint64_
 
 void attempts_take_over(struct attempts *attempts, struct nodes *nodes)
 {
-	for (size_t i = 0; attempts->is_drained && i < ATTEMPT_PAST; i++)
-		attempts->past[i].unique = 0;
-	attempts->is_drained = false;
+	for (size_t i = 0; i < ATTEMPT_PAST; i++)
+		attempts->past[i].is_current = !attempts->is_drained;
 	for (size_t i = 0; i < ATTEMPT_PLACES; i++) {
 		struct attempt *place = &attempts->places[i];
 		const struct fuse_in_header *header = header_of(place);
@@ -87,6 +93,11 @@ void attempts_take_over(struct attempts *attempts, struct nodes *nodes)
 			keep(attempts, place, header->unique & ~UNIQUE_RESEND);
 		attempt_clear(place);
 	}
+	for (size_t i = 0; i < ATTEMPT_PAST; i++) {
+		if (!attempts->past[i].is_current)
+			attempts->past[i].unique = 0;
+	}
+	attempts->is_drained = false;
 }
 
 /* The calling thread goes on with what `past` began; if it dies, there is no less to know. */

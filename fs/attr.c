@@ -62,11 +62,37 @@ static int lower_nlink(struct fs *fs, struct node *node, struct lower_obj *lower
 	return 0;
 }
 
+static bool is_among_orphans(struct fs *fs, struct node *node)
+{
+	struct stat st;
+
+	return fd_stat(fs->orphans, orphan_name(node->ino).s, &st) == 0;
+}
+
+/*
+ * The name among the orphans does not count.  It can go at any time, by the last
+ * node that it was kept for, so it is asked for before and after.
+ */
+static int stat_links(struct fs *fs, struct node *node, int fd, struct stat *st)
+{
+	bool before, after;
+	int r;
+
+	do {
+		before = is_among_orphans(fs, node);
+		r = owner_stat(fs, fd, NULL, st);
+		after = is_among_orphans(fs, node);
+	} while (r == 0 && before != after);
+	st->st_nlink -= after && st->st_nlink > 0;
+	return r;
+}
+
 static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
 {
 	cleanup_lower_obj struct lower_obj *data = NULL;
 	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = upper_open(fs, node, &r);
+	bool is_orphan;
 
 	if (!ref)
 		return r;
@@ -74,10 +100,14 @@ static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
 	if (r < 0 || S_ISDIR(node->type))
 		return r;
 	pthread_mutex_lock(&node->lock);
-	st->st_nlink -= node->is_orphan; /* the name in the orphan directory does not count */
+	is_orphan = node->is_orphan;
 	data = node->lower ? lower_ref(node->lower) : NULL;
 	pthread_mutex_unlock(&node->lock);
-	return data ? metacopy_blocks(data, st) : 0;
+	if (st->st_nlink > 1)
+		r = stat_links(fs, node, ref->fd, st);
+	else
+		st->st_nlink -= is_orphan;
+	return r == 0 && data ? metacopy_blocks(data, st) : r;
 }
 
 int fs_getattr(struct fs *fs, struct node *node, struct stat *ret)
