@@ -170,6 +170,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (config->ledger_fd > 0)
 		r = ledger_open(config->ledger_fd, &fs->nodes.ledger);
 	pthread_mutex_init(&fs->scan_lock, NULL);
+	pthread_mutex_init(&fs->orphans_lock, NULL);
 	pthread_mutex_init(&fs->moved_lock, NULL);
 	stale = open_lower(fs);
 	if (stale < 0)

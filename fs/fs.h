@@ -74,6 +74,11 @@ struct fs {
 	struct state *state; /* NULL without a top branch, like what follows */
 	int staging; /* directory for what is being made */
 	int groups; /* directory for notes of names that are being copied up */
+	/*
+	 * Held while a name among the orphans comes or goes: the last node that one was kept
+	 * for may go while another of the same number is made.
+	 */
+	pthread_mutex_t orphans_lock;
 	int orphans; /* directory for what is removed and still in use, by number */
 	atomic_ulong n_staged;
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */

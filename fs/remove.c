@@ -69,25 +69,6 @@ void remove_note(struct fs *fs, struct node *node, struct node *dir, const char 
 	pthread_mutex_unlock(&node->lock);
 }
 
-/* Takes the name away and leaves the object with the orphans, and a whiteout if asked. */
-static int make_orphan(struct fs *fs, struct node *node, int dirfd, const char *name, bool whiteout)
-{
-	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
-	int r = 0;
-
-	if (whiteout && !with_device)
-		r = whiteout_create(&fs->caps.style, dirfd, name);
-	if (r == 0 || r == -EEXIST)
-		r = fd_rename(dirfd, name, fs->orphans, orphan_name(node->ino).s,
-			      with_device ? RENAME_WHITEOUT : 0);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&node->lock);
-	node->is_orphan = true;
-	pthread_mutex_unlock(&node->lock);
-	return 0;
-}
-
 /* Takes one of several names of a file in upper away. */
 static int unlink_one(struct fs *fs, int dirfd, const char *name, bool whiteout)
 {
@@ -104,6 +85,33 @@ static int unlink_one(struct fs *fs, int dirfd, const char *name, bool whiteout)
 	if (r < 0 && r != -EEXIST)
 		return r;
 	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+}
+
+/* Takes the name away and leaves the object with the orphans, and a whiteout if asked. */
+static int make_orphan(struct fs *fs, struct node *node, ino_t real, int dirfd, const char *name,
+		       bool whiteout)
+{
+	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
+	int r = 0;
+
+	if (whiteout && !with_device)
+		r = whiteout_create(&fs->caps.style, dirfd, name);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	pthread_mutex_lock(&fs->orphans_lock);
+	/* Renaming a name to another of the same file would do nothing, and succeed. */
+	if (orphan_is_kept(fs, node->ino, real))
+		r = unlink_one(fs, dirfd, name, whiteout);
+	else
+		r = fd_rename(dirfd, name, fs->orphans, orphan_name(node->ino).s,
+			      with_device ? RENAME_WHITEOUT : 0);
+	pthread_mutex_unlock(&fs->orphans_lock);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&node->lock);
+	node->is_orphan = true;
+	pthread_mutex_unlock(&node->lock);
+	return 0;
 }
 
 /* Whether a lower object of this name would appear: 1, 0 or -errno. */
@@ -143,7 +151,7 @@ static int take_name(struct fs *fs, struct node *node, struct node *dir, int dir
 	r = may_unlink(node, dir, name, st);
 	if (r != 0)
 		return r < 0 ? r : unlink_one(fs, dirfd, name, whiteout);
-	return make_orphan(fs, node, dirfd, name, whiteout);
+	return make_orphan(fs, node, st->st_ino, dirfd, name, whiteout);
 }
 
 static int remove_name(struct fs *fs, struct node *node, struct node *dir, const char *name)

@@ -160,8 +160,11 @@ static int keep_file(struct fs *fs, struct end *to)
 	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = upper_open(fs, to->entry.node, &r);
 
-	if (ref)
-		r = fd_link(ref->fd, fs->orphans, orphan_name(to->entry.node->ino).s);
+	if (!ref)
+		return r;
+	pthread_mutex_lock(&fs->orphans_lock);
+	r = fd_link(ref->fd, fs->orphans, orphan_name(to->entry.node->ino).s);
+	pthread_mutex_unlock(&fs->orphans_lock);
 	return r == -EEXIST ? 0 : r;
 }
 
@@ -173,8 +176,11 @@ static void keep_no_file(struct fs *fs, struct node *target)
 	pthread_mutex_lock(&target->lock);
 	was_orphan = target->is_orphan;
 	pthread_mutex_unlock(&target->lock);
-	if (!was_orphan)
-		unlinkat(fs->orphans, orphan_name(target->ino).s, 0);
+	if (was_orphan)
+		return;
+	pthread_mutex_lock(&fs->orphans_lock);
+	unlinkat(fs->orphans, orphan_name(target->ino).s, 0);
+	pthread_mutex_unlock(&fs->orphans_lock);
 }
 
 /*

@@ -31,16 +31,48 @@ struct orphan_name orphan_name(uint64_t ino)
 	return name;
 }
 
+bool orphan_is_kept(struct fs *fs, uint64_t ino, ino_t real)
+{
+	struct stat st;
+
+	return fd_stat(fs->orphans, orphan_name(ino).s, &st) == 0 && st.st_ino == real;
+}
+
+/* A node that was made since the last one went has the orphan from now on. */
+static void inherit_orphan(struct node *heir)
+{
+	pthread_mutex_lock(&heir->lock);
+	heir->is_orphan = true;
+	pthread_mutex_unlock(&heir->lock);
+}
+
 void orphan_remove(struct fs *fs, uint64_t ino)
 {
 	struct orphan_name name = orphan_name(ino);
+	cleanup_node struct node *heir = NULL; /* let go of when the lock is: it may be the next */
+	cleanup_staged struct staged staged;
 	struct stat st;
+	int r;
 
-	if (fd_stat(fs->orphans, name.s, &st) < 0)
-		return;
-	if (S_ISDIR(st.st_mode) || st.st_nlink == 1)
+	staged_init(fs, &staged);
+	pthread_mutex_lock(&fs->orphans_lock);
+	r = fd_stat(fs->orphans, name.s, &st);
+	if (r == 0)
+		heir = nodes_get(&fs->nodes, ino);
+	if (heir) {
+		inherit_orphan(heir);
+	} else if (r < 0) {
+		/* It is not there. */
+	} else if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+		fd_remove_tree(fs->orphans, name.s);
+	} else {
 		state_drop(fs->state, st.st_ino);
-	fd_remove_tree(fs->orphans, name.s);
+		/* Freeing it can take long: it goes with what is staged. */
+		r = fd_rename(fs->orphans, name.s, staged.dirfd, staged.name, 0);
+		if (r == -EPERM && fd_take_flags(fs->orphans, name.s) == 0)
+			fd_rename(fs->orphans, name.s, staged.dirfd, staged.name, 0);
+	}
+	pthread_mutex_unlock(&fs->orphans_lock);
 }
 
 void node_named_again(struct node *node)

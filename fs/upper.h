@@ -53,6 +53,10 @@ struct orphan_name orphan_name(uint64_t ino);
 /* Removes an orphan that nobody knows any more. */
 void orphan_remove(struct fs *fs, uint64_t ino);
 
+/* Whether the object of that inode in upper has a name among the orphans; with orphans_lock held.
+ */
+bool orphan_is_kept(struct fs *fs, uint64_t ino, ino_t real);
+
 /*
  * A file that had lost its names that were known turns out to have another.
  * Its name among the orphans stays until it is forgotten: to

@@ -8,11 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
 #include <linux/openat2.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -267,17 +269,54 @@ static int open_doomed(int dirfd, const char *name)
 }
 
 /* Removes what is no directory: 0, or -EISDIR, or another error. */
+/* The flags that keep an object from being renamed or removed are taken away: -1, or what they
+ * were. */
+static int take_flags(int fd)
+{
+	enum { HELD = FS_IMMUTABLE_FL | FS_APPEND_FL };
+	int flags, free;
+
+	if (fd < 0 || ioctl(fd, FS_IOC_GETFLAGS, &flags) < 0 || !(flags & HELD))
+		return -1;
+	free = flags & ~HELD;
+	return ioctl(fd, FS_IOC_SETFLAGS, &free) < 0 ? -1 : flags;
+}
+
+int fd_take_flags(int dirfd, const char *name)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_RDONLY | O_NONBLOCK, 0);
+
+	return take_flags(fd) < 0 ? -EPERM : 0;
+}
+
+/* Of a file that is immutable or may only be appended to: if it has other names, it stays so. */
+static int remove_held(int dirfd, const char *name, const struct stat *st)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_RDONLY | O_NONBLOCK, 0);
+	int flags = take_flags(fd), r;
+
+	if (flags < 0)
+		return -EPERM;
+	r = unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+	if (r < 0 || st->st_nlink > 1)
+		ioctl(fd, FS_IOC_SETFLAGS, &flags);
+	return r;
+}
+
 static int remove_file(int dirfd, const char *name)
 {
 	struct stat st;
+	int r;
 
 	if (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT)
 		return 0;
+	r = -errno;
+	if (r != -EPERM || fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return r;
 	/* POSIX allows EPERM for a directory. */
-	if (errno == EPERM && fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
-	    S_ISDIR(st.st_mode))
+	if (S_ISDIR(st.st_mode))
 		return -EISDIR;
-	return -errno;
+	return S_ISREG(st.st_mode) ? remove_held(dirfd, name, &st) : r;
 }
 
 /* Moves a directory up to `top`, under a name that is free there. */

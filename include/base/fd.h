@@ -33,6 +33,12 @@ int fd_open(int dirfd, const char *name, int flags, mode_t mode);
 /* Opens the object an O_PATH descriptor stands for again, with real access. */
 int fd_reopen(int fd, int flags);
 
+/*
+ * Makes an object that is immutable or may only be appended to (chattr i, a) one
+ * that can be renamed and removed; -EPERM: it is not, or it cannot be done.
+ */
+int fd_take_flags(int dirfd, const char *name);
+
 /* What is read by the descriptor from now on leaves its atime, if we may say so. */
 void fd_keep_atime(int fd);
 

@@ -31,3 +31,24 @@ case $(flags lower/file) in
 *d*) ;;
 *) fail "the lower file was changed" ;;
 esac
+
+# A file that is made immutable when its name is gone already, goes when it is closed, as everywhere; and is in nobody's way.
+if command -v python3 >"$TMP/have"; then
+	mkdir l3 u3 w3
+	mount_cairnfs -o lowerdir=l3,upperdir=u3,workdir=w3 m
+	python3 - m <<-'EOF'
+		import fcntl, os, struct, sys
+		for name, flags in (("immutable", 0x10), ("append", 0x20)):
+		    fd = os.open(sys.argv[1] + "/" + name, os.O_RDWR | os.O_CREAT)
+		    os.unlink(sys.argv[1] + "/" + name)
+		    fcntl.ioctl(fd, 0x40086602, struct.pack("l", flags))
+		    os.close(fd)
+	EOF
+	none_left() {
+		[ -z "$(ls w3/orphans)" ]
+	}
+	wait_for none_left
+	umount m
+	mount_cairnfs -o lowerdir=l3,upperdir=u3,workdir=w3 m
+	umount m
+fi

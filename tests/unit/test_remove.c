@@ -355,8 +355,36 @@ static void test_links_in_lower(void)
 	union_end();
 }
 
+/*
+ * While an orphan that nobody needs any more is being removed, another name of the
+ * file is: renaming that onto the orphan would do nothing, and succeed.
+ */
+static void test_orphan_that_is_going(void)
+{
+	cleanup_free char *orphan = NULL;
+	struct stat st;
+
+	union_make(1);
+	union_open();
+	write_new("x", "x");
+	assert_eq(do_link("x", "y"), 0);
+	union_reopen();
+	st = stat_at("x");
+	assert(asprintf(&orphan, "orphans/%llx", (unsigned long long)st.st_ino) > 0);
+	assert_eq(linkat(upper, "x", work, orphan, 0), 0);
+	assert_eq(stat_at("x").st_nlink, 2);
+	assert_eq(do_unlink("x"), 0);
+	assert_streq(list_at(""), "y ");
+	assert_eq(stat_at("y").st_nlink, 1);
+	assert_streq(read_at("y"), "x");
+	assert_eq(do_unlink("y"), 0);
+	assert_streq(list_at(""), "");
+	union_end();
+}
+
 static void tests(void)
 {
+	test_orphan_that_is_going();
 	test_unlink_lower();
 	test_no_needless_whiteouts();
 	test_unlink_of_copied_up();
