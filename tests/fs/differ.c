@@ -348,11 +348,15 @@ int main(int argc, char **argv)
 		r = userns_enter(&options, &status);
 		if (r < 0)
 			fprintf(stderr, "differ: no user namespace: %s\n", strerror(-r));
-		if (r <= 0)
+		if (r <= 0) {
+			free((char *)options.dir);
 			return r < 0 ? EXIT_SKIP : status;
+		}
 	}
-	if (options.kills && kill_prepare() < 0)
+	if (options.kills && kill_prepare() < 0) {
+		free((char *)options.dir);
 		return 1;
+	}
 	options.is_root = can_make_devices(options.dir);
 	options.has_ids = options.is_root || options.userns;
 	r = options.replay ? replay(&options, &totals) : run_seeds(&options, &totals);
