@@ -24,8 +24,10 @@ seconds=${1:-600}
 # A stressor that has not ended that long after its time hangs. Those that tidy up (link has 8192 names to remove, and in
 # the mix so have others at the same time) were seen to need 25 seconds with two cores in use by somebody else besides.
 grace=180
-# How much larger the daemon may be after the second round than after the first, in kB. MEASURED
+# How much larger the daemon may be after the second round than after the first, in kB: 940 were seen in ten minutes.
 memory_bound=16384
+# The same of its descriptors. Those of the directories last used may be among them or not: up to 3 were seen.
+descriptors_bound=8
 # In the plain directory every stressor gets that long; only one that differs gets as long as it had on the mount.
 plain_seconds=2
 
@@ -135,18 +137,18 @@ field() {
 	sed -n "s/^$1:[[:space:]]*\([0-9]*\) kB/\1/p" "$2" | head -n 1
 }
 
-# measure: descriptors and memory when nothing is in use: $descriptors, $rss of supervisor and worker, $pss of all.
+# measure: what the daemon has when nothing is in use: $rss, $descriptors of supervisor and worker, $pss of all, in kB.
 measure() {
 	# What the kernel holds by name keeps the daemon's nodes in memory. It sends what it forgets in the background.
 	echo 2 >/proc/sys/vm/drop_caches
 	sleep 2
-	descriptors='' shown='' rss=0 pss=0
+	shown='' descriptors=0 rss=0 pss=0
 	for pid in $(processes); do
 		size=$(field VmRSS "/proc/$pid/status")
 		shown="$shown $size"
 		case $pid in
 		"$supervisor" | "$worker")
-			descriptors="$descriptors $(find "/proc/$pid/fd" -mindepth 1 | wc -l)"
+			descriptors=$((descriptors + $(find "/proc/$pid/fd" -mindepth 1 | wc -l)))
 			rss=$((rss + size))
 			;;
 		esac
@@ -295,7 +297,7 @@ mix=
 for name in $stressors; do
 	mix="$mix --$name 1"
 done
-echo "$n_stressors stressors: $plain_seconds s each in a plain directory, twice $share s on the mount; the mix twice $mix_share s"
+echo "$n_stressors stressors: $plain_seconds s in a plain directory, twice $share s on the mount; the mix twice $mix_share s"
 for name in $stressors; do
 	run "$name" union/stress "$share" "$TMP/$name.warm-up" "--$name" 2
 done
@@ -315,13 +317,14 @@ compare mix "$mix_share" $mix
 
 measure
 echo "RSS of supervisor, worker (and helper), kB: before$shown_before, after$shown"
-echo "PSS of all, kB: before $pss_before, after $pss; descriptors: before$descriptors_before, after$descriptors"
+echo "PSS of all, kB: before $pss_before, after $pss; descriptors: before $descriptors_before, after $descriptors"
 # Sanitizers keep what is freed.
 if ! grep -qE '__(asan|tsan|ubsan)_' "$CAIRNFS"; then
 	[ $((rss - rss_before)) -le $memory_bound ] || complain "RSS has grown by $((rss - rss_before)) kB"
 	[ $((pss - pss_before)) -le $memory_bound ] || complain "PSS has grown by $((pss - pss_before)) kB"
 fi
-[ "$descriptors" = "$descriptors_before" ] || complain "descriptors: before$descriptors_before, after$descriptors"
+[ $((descriptors - descriptors_before)) -le $descriptors_bound ] ||
+	complain "descriptors have grown by $((descriptors - descriptors_before))"
 [ "$(pgrep -P "$supervisor")" = "$worker" ] || complain "the worker is another"
 # What is removed and in use is kept in the work directory; nothing is in use any more.
 find work -mindepth 2 >"$TMP/work.used"
