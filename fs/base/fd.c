@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -24,6 +25,22 @@
 static int answer(long r)
 {
 	return r < 0 ? -errno : (int)r;
+}
+
+/*
+ * Whether to open once more: a lease of another process is in the way, and is being
+ * taken back.  O_NONBLOCK is for FIFOs that nobody writes to, where no open may wait;
+ * nothing else gives EWOULDBLOCK.  And signals are no reason to fail.
+ */
+static bool opens_later(int r, int flags)
+{
+	const struct timespec pause = { .tv_nsec = 5000000 };
+
+	if (r == -EWOULDBLOCK && flags & O_NONBLOCK)
+		nanosleep(&pause, NULL);
+	else if (r != -EINTR)
+		return false;
+	return true;
 }
 
 struct fd_path fd_path(int fd)
@@ -111,6 +128,7 @@ static bool has_dotdot(const char *path)
 int fd_open_beneath(int dirfd, const char *path, int flags)
 {
 	cleanup_fd int at = -1;
+	int r;
 
 	if (has_dotdot(path))
 		return -EXDEV;
@@ -129,17 +147,30 @@ int fd_open_beneath(int dirfd, const char *path, int flags)
 		at = fd;
 		path = slash + strspn(slash, "/");
 	}
-	return open_whole(at < 0 ? dirfd : at, path, flags);
+	do {
+		r = open_whole(at < 0 ? dirfd : at, path, flags);
+	} while (opens_later(r, flags));
+	return r;
 }
 
 int fd_open(int dirfd, const char *name, int flags, mode_t mode)
 {
-	return answer(openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode));
+	int r;
+
+	do {
+		r = answer(openat(dirfd, name, flags | O_NOFOLLOW | O_CLOEXEC, mode));
+	} while (opens_later(r, flags));
+	return r;
 }
 
 int fd_reopen(int fd, int flags)
 {
-	return answer(open(fd_path(fd).s, (flags & ~O_NOFOLLOW) | O_CLOEXEC));
+	int r;
+
+	do {
+		r = answer(open(fd_path(fd).s, (flags & ~O_NOFOLLOW) | O_CLOEXEC));
+	} while (opens_later(r, flags));
+	return r;
 }
 
 int fd_opendir(int dirfd, DIR **ret)

@@ -6,8 +6,9 @@
  * a negative errno: the system call's own.  Descriptors are opened with
  * O_CLOEXEC and belong to the caller.  `name` is a single component and is
  * never followed when it is a symbolic link; a NULL name means the object
- * that `dirfd` itself refers to (which may be an O_PATH descriptor).  All
- * functions may be called from any thread.
+ * that `dirfd` itself refers to (which may be an O_PATH descriptor).  Where a
+ * lease of another process is in the way, opening waits until it is given back.
+ * All functions may be called from any thread.
  */
 #ifndef BASE_FD_H
 #define BASE_FD_H

@@ -2,10 +2,12 @@
 /* System calls on (directory, name), with openat2 and, as on old kernels, without it. */
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <signal.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "scratch.h"
 
@@ -311,6 +313,67 @@ static void test_paths(void)
 	fd_remove_tree(scratch, "dotdot");
 }
 
+/* A process that has a lease on a file and gives it back a while after it is asked to. */
+static pid_t take_lease(const char *name, int type)
+{
+	sigset_t asked;
+	int ready[2], number, fd;
+	pid_t pid;
+	char byte;
+
+	assert(pipe(ready) == 0);
+	pid = fork();
+	if (pid == 0) {
+		sigemptyset(&asked);
+		sigaddset(&asked, SIGIO);
+		sigprocmask(SIG_BLOCK, &asked, NULL);
+		fd = openat(scratch, name, O_RDONLY);
+		if (fd < 0 || fcntl(fd, F_SETLEASE, type) < 0 || write(ready[1], "r", 1) != 1)
+			_exit(1);
+		sigwait(&asked, &number);
+		usleep(50000);
+		_exit(0);
+	}
+	close(ready[1]);
+	assert(read(ready[0], &byte, 1) == 1);
+	close(ready[0]);
+	return pid;
+}
+
+static void wait_for_success(pid_t pid)
+{
+	int status;
+
+	assert(waitpid(pid, &status, 0) == pid);
+	assert_eq(status, 0);
+}
+
+static void test_leases_are_waited_for(void)
+{
+	cleanup_fd int path = -1;
+	pid_t pid;
+	int fd;
+
+	make_file(scratch, "leased", "content");
+	path = fd_open(scratch, "leased", O_PATH, 0);
+	assert(path >= 0);
+	pid = take_lease("leased", F_WRLCK);
+	fd = fd_open(scratch, "leased", O_RDONLY | O_NONBLOCK, 0);
+	assert(fd >= 0);
+	close(fd);
+	wait_for_success(pid);
+	pid = take_lease("leased", F_RDLCK);
+	fd = fd_reopen(path, O_RDWR | O_NONBLOCK);
+	assert(fd >= 0);
+	close(fd);
+	wait_for_success(pid);
+	pid = take_lease("leased", F_WRLCK);
+	fd = fd_open_beneath(scratch, "leased", O_RDONLY | O_NONBLOCK);
+	assert(fd >= 0);
+	close(fd);
+	wait_for_success(pid);
+}
+
 int main(void)
 {
 	scratch_begin();
@@ -320,6 +383,7 @@ int main(void)
 	test_link_and_rename();
 	test_read_to_the_end();
 	test_readlink();
+	test_leases_are_waited_for();
 	test_remove_tree();
 	test_paths();
 	test_remove_deep_tree();
