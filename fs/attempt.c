@@ -7,8 +7,15 @@
 /* In `unique` of a request that is sent again; headers before Linux 6.9 lack it. */
 #define UNIQUE_RESEND (UINT64_C(1) << 63)
 
-/* What the calling thread works on, and whether an earlier worker had begun it. */
+/*
+ * Between any two writes here a worker may die.  They are ordered so that a node
+ * is then counted once too often, and stays until the mount ends, and never once
+ * too seldom: it would be gone while the kernel uses it.
+ */
+
+/* What the calling thread works on; what an earlier worker left of it, or NULL. */
 static _Thread_local struct attempt *mine;
+static _Thread_local struct past_attempt *before;
 static _Thread_local bool was_begun;
 
 static struct fuse_in_header *header_of(struct attempt *place)
@@ -19,6 +26,7 @@ static struct fuse_in_header *header_of(struct attempt *place)
 void attempt_clear(struct attempt *place)
 {
 	mine = NULL;
+	before = NULL;
 	was_begun = false;
 	__atomic_store_n(&header_of(place)->len, 0, __ATOMIC_RELEASE);
 	place->ino = 0;
@@ -27,21 +35,28 @@ void attempt_clear(struct attempt *place)
 	place->n_told = 0;
 }
 
-static void finish_forget(struct attempt *place, struct nodes *nodes)
+static bool is_forget(const struct fuse_in_header *header)
+{
+	return header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET;
+}
+
+/* Does what is left of a FORGET. */
+static void forget(struct attempt *place, struct nodes *nodes)
 {
 	const struct fuse_in_header *header = header_of(place);
 	const void *body = header + 1;
+	const struct fuse_forget_in *single = body;
 	const struct fuse_batch_forget_in *batch = body;
 	const struct fuse_forget_one *ones = (const void *)(batch + 1);
+	uint32_t n = header->opcode == FUSE_FORGET ? 1 : batch->count;
 
-	if (header->opcode == FUSE_FORGET) {
-		if (place->n_forgotten == 0)
-			nodes_forget(nodes, header->nodeid,
-				     ((const struct fuse_forget_in *)body)->nlookup);
-		return;
+	for (uint32_t i = place->n_forgotten; i < n; i++) {
+		__atomic_store_n(&place->n_forgotten, i + 1, __ATOMIC_RELEASE);
+		if (header->opcode == FUSE_FORGET)
+			nodes_forget(nodes, header->nodeid, single->nlookup);
+		else
+			nodes_forget(nodes, ones[i].nodeid, ones[i].nlookup);
 	}
-	for (uint32_t i = place->n_forgotten; i < batch->count; i++)
-		nodes_forget(nodes, ones[i].nodeid, ones[i].nlookup);
 }
 
 /* The entry of a request, or a free one: the first, if all are taken. */
@@ -58,23 +73,39 @@ static struct past_attempt *entry_for(struct attempts *attempts, uint64_t unique
 	return free;
 }
 
-/*
- * Of a request that lies in a place.  If the thread had not come to inherit what
- * was kept of it, that is all that there is to know.
- */
-static void keep(struct attempts *attempts, const struct attempt *place, uint64_t unique)
+/* The last of a list of those told, taken off it; 0: there is none. */
+static uint64_t pop_told(uint32_t *n_told, const uint64_t told[])
+{
+	uint32_t n = *n_told;
+
+	if (n == 0)
+		return 0;
+	__atomic_store_n(n_told, n - 1, __ATOMIC_RELEASE);
+	return told[n - 1];
+}
+
+/* Of a request that lies in a place, and perhaps of the times that it came before. */
+static void keep(struct attempts *attempts, struct attempt *place, uint64_t unique)
 {
 	struct past_attempt *past = entry_for(attempts, unique);
+	uint64_t ino;
 
+	if (past->unique != unique) {
+		past->n_told = 0;
+		past->is_begun = 0;
+		__atomic_store_n(&past->unique, unique, __ATOMIC_RELEASE);
+	}
 	past->is_current = true;
-	if (past->unique == unique)
-		return;
-	past->unique = 0;
-	past->ino = place->ino;
-	past->is_begun = place->is_begun;
-	past->n_told = place->n_told;
-	memcpy(past->told, place->told, place->n_told * sizeof(*past->told));
-	__atomic_store_n(&past->unique, unique, __ATOMIC_RELEASE);
+	if (place->is_begun) {
+		past->ino = place->ino;
+		__atomic_store_n(&past->is_begun, 1, __ATOMIC_RELEASE);
+	}
+	while ((ino = pop_told(&place->n_told, place->told))) {
+		if (past->n_told == ATTEMPT_TOLD_MAX)
+			continue;
+		past->told[past->n_told] = ino;
+		__atomic_store_n(&past->n_told, past->n_told + 1, __ATOMIC_RELEASE);
+	}
 }
 
 void attempts_take_over(struct attempts *attempts, struct nodes *nodes)
@@ -87,8 +118,8 @@ void attempts_take_over(struct attempts *attempts, struct nodes *nodes)
 
 		if (header->len == 0)
 			continue;
-		if (header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET)
-			finish_forget(place, nodes);
+		if (is_forget(header))
+			forget(place, nodes);
 		else
 			keep(attempts, place, header->unique & ~UNIQUE_RESEND);
 		attempt_clear(place);
@@ -100,32 +131,51 @@ void attempts_take_over(struct attempts *attempts, struct nodes *nodes)
 	attempts->is_drained = false;
 }
 
-/* The calling thread goes on with what `past` began; if it dies, there is no less to know. */
-static void inherit(struct attempt *place, struct past_attempt *past, struct nodes *nodes)
+bool attempts_await(const struct attempts *attempts, uint64_t ino)
 {
-	place->ino = past->ino;
-	__atomic_store_n(&place->is_begun, past->is_begun, __ATOMIC_RELEASE);
-	was_begun = past->is_begun;
-	for (; past->n_told > 0; past->n_told--)
-		nodes_forget(nodes, past->told[past->n_told - 1], 1);
-	past->unique = 0;
+	for (size_t i = 0; i < ATTEMPT_PAST; i++) {
+		if (attempts->past[i].unique && attempts->past[i].ino == ino)
+			return true;
+	}
+	return false;
 }
 
-void attempt_start(struct attempts *attempts, struct attempt *place, struct nodes *nodes)
+bool attempt_start(struct attempts *attempts, struct attempt *place, struct nodes *nodes)
 {
 	const struct fuse_in_header *header = header_of(place);
-	uint64_t unique = header->unique;
+	uint64_t unique = header->unique & ~UNIQUE_RESEND;
 
 	mine = place;
-	was_begun = false;
-	if (unique & UNIQUE_RESEND) {
-		struct past_attempt *past = entry_for(attempts, unique & ~UNIQUE_RESEND);
-
-		if (past->unique == (unique & ~UNIQUE_RESEND))
-			inherit(place, past, nodes);
-	} else if (header->opcode != FUSE_FORGET && header->opcode != FUSE_BATCH_FORGET) {
-		attempts->is_drained = true;
+	if (is_forget(header)) {
+		forget(place, nodes);
+		return true;
 	}
+	if (unique == header->unique) {
+		attempts->is_drained = true;
+		return false;
+	}
+	before = entry_for(attempts, unique);
+	if (before->unique != unique) {
+		before = NULL;
+		return false;
+	}
+	was_begun = before->is_begun;
+	place->ino = before->ino;
+	__atomic_store_n(&place->is_begun, before->is_begun, __ATOMIC_RELEASE);
+	return false;
+}
+
+void attempt_end(struct attempt *place, struct nodes *nodes)
+{
+	struct past_attempt *past = before;
+	uint64_t ino;
+
+	attempt_clear(place);
+	if (!past)
+		return;
+	while ((ino = pop_told(&past->n_told, past->told)))
+		nodes_forget(nodes, ino, 1);
+	__atomic_store_n(&past->unique, 0, __ATOMIC_RELEASE);
 }
 
 void attempt_begin(uint64_t ino)
@@ -145,31 +195,20 @@ bool attempt_was_begun(uint64_t *ino)
 
 bool attempt_tell(struct node *node)
 {
+	if (mine && mine->n_told == ATTEMPT_TOLD_MAX)
+		return false;
+	if (node_looked_up(node) < 0)
+		return false;
 	if (mine) {
-		if (mine->n_told == ATTEMPT_TOLD_MAX)
-			return false;
 		mine->told[mine->n_told] = node->ino;
 		__atomic_store_n(&mine->n_told, mine->n_told + 1, __ATOMIC_RELEASE);
 	}
-	/* Rather too few than too many: what is told too few times is forgotten all the same. */
-	node_looked_up(node);
 	return true;
 }
 
 void attempt_untell(struct node *node)
 {
+	if (mine)
+		__atomic_store_n(&mine->n_told, mine->n_told - 1, __ATOMIC_RELEASE);
 	node_forget(node, 1);
-	if (mine)
-		mine->n_told--;
-}
-
-void attempt_forget(void)
-{
-	if (mine)
-		__atomic_store_n(&mine->n_forgotten, mine->n_forgotten + 1, __ATOMIC_RELEASE);
-}
-
-uint32_t attempt_forgotten(void)
-{
-	return mine ? mine->n_forgotten : 0;
 }

@@ -68,14 +68,24 @@ struct attempts {
  */
 void attempts_take_over(struct attempts *attempts, struct nodes *nodes);
 
-/* Before the thread reads a request into `place`, and when it has been answered. */
+/* Whether a request that may come again had begun with this number. */
+bool attempts_await(const struct attempts *attempts, uint64_t ino);
+
+/* Before the thread reads a request into `place`. */
 void attempt_clear(struct attempt *place);
 
 /*
- * The request in `place` has been read; the calling thread works on it from now
- * on.  If it comes again, the kernel has not been told what it was to be told.
+ * The request in `place` has been read; the calling thread works on it until
+ * attempt_end.  True if it was a FORGET, which is done then.
  */
-void attempt_start(struct attempts *attempts, struct attempt *place, struct nodes *nodes);
+bool attempt_start(struct attempts *attempts, struct attempt *place, struct nodes *nodes);
+
+/*
+ * It has been answered.  If it had come again, what an earlier worker counted for
+ * an answer that the kernel never had is taken back: only now, or the last that
+ * held a node could go before this answer told of it.
+ */
+void attempt_end(struct attempt *place, struct nodes *nodes);
 
 /* --- of the request that the calling thread works on; without effect if there is none --- */
 
@@ -89,9 +99,5 @@ bool attempt_was_begun(uint64_t *ino);
 bool attempt_tell(struct node *node);
 /* It did not after all; the last one told only. */
 void attempt_untell(struct node *node);
-
-/* One more part of a FORGET is done; attempt_forgotten says how many were before. */
-void attempt_forget(void);
-uint32_t attempt_forgotten(void);
 
 #endif

@@ -44,7 +44,10 @@ static int heap_put(struct heap *heap, struct node *dir)
 	return 0;
 }
 
-/* Looks into one directory and puts those in it on the heap: FS_FOUND, FS_ABSENT or -errno. */
+/*
+ * Looks into one directory, and puts those in it on the heap (may be NULL): FS_FOUND,
+ * FS_ABSENT or -errno.
+ */
 static int search_dir(struct fs *fs, struct node *dir, uint64_t ino, struct heap *heap,
 		      struct node **ret)
 {
@@ -55,14 +58,14 @@ static int search_dir(struct fs *fs, struct node *dir, uint64_t ino, struct heap
 		const struct listing_entry *entry = listing_at(listing, i);
 		cleanup_node struct node *node = NULL;
 
-		if (entry->ino != ino && entry->type != DT_DIR)
+		if (entry->ino != ino && !(heap && entry->type == DT_DIR))
 			continue;
 		r = upper_step(fs, dir, entry->name, &node);
 		if (r == FS_FOUND && node->ino == ino) {
 			*ret = take_ptr(node);
 			return FS_FOUND;
 		}
-		if (r == FS_FOUND && S_ISDIR(node->type))
+		if (r == FS_FOUND && heap && S_ISDIR(node->type))
 			r = heap_put(heap, take_ptr(node));
 	}
 	return r < 0 ? r : FS_ABSENT;
@@ -178,7 +181,6 @@ static int find(struct fs *fs, uint64_t ino, unsigned int depth, struct node **r
 static int find_in_parent(struct fs *fs, uint64_t ino, uint64_t parent, unsigned int depth,
 			  struct node **ret)
 {
-	CLEANUP(heap_done) struct heap heap = { 0 };
 	cleanup_node struct node *dir = NULL;
 	int r;
 
@@ -187,7 +189,7 @@ static int find_in_parent(struct fs *fs, uint64_t ino, uint64_t parent, unsigned
 	r = find(fs, parent, depth + 1, &dir);
 	if (r != FS_FOUND || !S_ISDIR(dir->type))
 		return r < 0 ? r : FS_ABSENT;
-	r = search_dir(fs, dir, ino, &heap, ret);
+	r = search_dir(fs, dir, ino, NULL, ret);
 	return r == -ESTALE || r == -ENOENT ? FS_ABSENT : r;
 }
 

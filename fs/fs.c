@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -33,14 +34,43 @@ static size_t fd_limit(void)
 	return limit.rlim_cur / 4 < 16384 ? limit.rlim_cur / 4 : 16384;
 }
 
-/* An empty directory in the work directory; or, of a restart, as the last worker left it. */
-static int work_dir(struct fs *fs, const char *name, bool keep)
+int fs_drop_orphans(struct fs *fs, bool (*is_awaited)(void *context, uint64_t ino), void *context)
 {
-	int r = keep ? 0 : fd_remove_tree(fs->config->work, name);
+	cleanup_dir DIR *stream = NULL;
+	struct dirent *entry;
+	int r = fs->orphans >= 0 ? fd_opendir(fs->orphans, &stream) : 0;
 
-	if (r == 0 && mkdirat(fs->config->work, name, 0700) < 0 && errno != EEXIST)
-		r = -errno;
-	return r < 0 ? r : fd_open(fs->config->work, name, O_RDONLY | O_DIRECTORY, 0);
+	if (r < 0 || !stream)
+		return r;
+	while ((errno = 0, entry = readdir(stream))) {
+		uint64_t ino = strtoull(entry->d_name, NULL, 16), parent;
+
+		if (ino && !nodes_was_told(&fs->nodes, ino, &parent) && !is_awaited(context, ino))
+			orphan_remove(fs, ino);
+	}
+	return -errno;
+}
+
+/* A directory in the work directory, as it was left if there is one. */
+static int work_dir(struct fs *fs, const char *name)
+{
+	if (mkdirat(fs->config->work, name, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	return fd_open(fs->config->work, name, O_RDONLY | O_DIRECTORY, 0);
+}
+
+/* The directory itself stays: on a full disk no other could be made. */
+static int empty_dir(int dirfd)
+{
+	cleanup_dir DIR *stream = NULL;
+	struct dirent *entry;
+	int r = fd_opendir(dirfd, &stream);
+
+	while (r == 0 && (errno = 0, entry = readdir(stream))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = fd_remove_tree(dirfd, entry->d_name);
+	}
+	return r < 0 ? r : -errno;
 }
 
 /*
@@ -64,22 +94,24 @@ static int drop_named_orphans(struct fs *fs)
 
 static int open_work(struct fs *fs)
 {
+	bool is_restart = fs->config->is_restart;
 	int r;
 
-	fs->staging = work_dir(fs, staging_name, false);
+	fs->staging = work_dir(fs, staging_name);
 	if (fs->staging < 0)
 		return fs->staging;
-	fs->groups = work_dir(fs, groups_name, true);
+	fs->groups = work_dir(fs, groups_name);
 	if (fs->groups < 0)
 		return fs->groups;
-	fs->orphans = work_dir(fs, orphans_name, fs->config->is_restart);
+	fs->orphans = work_dir(fs, orphans_name);
 	if (fs->orphans < 0)
 		return fs->orphans;
-	r = fs->config->is_restart ? drop_named_orphans(fs) : 0;
+	r = empty_dir(fs->staging);
+	if (r == 0)
+		r = is_restart ? drop_named_orphans(fs) : empty_dir(fs->orphans);
 	if (r < 0)
 		return r;
-	r = state_open(fs->config->work, fs->config->is_restart, !fs->config->is_volatile,
-		       &fs->state);
+	r = state_open(fs->config->work, is_restart, !fs->config->is_volatile, &fs->state);
 	if (r == 0 && fs->config->journal)
 		state_keep_journal(fs->state, fs->config->journal);
 	return r;

@@ -99,6 +99,12 @@ int fs_open(const struct fs_config *config, struct fs **ret);
 /* Accepts NULL. */
 void fs_close(struct fs *fs);
 
+/*
+ * Of a restart: removes the orphans that no node of the kernel's stands for, unless
+ * `is_awaited` says of their number that it will. 0 or negative errno.
+ */
+int fs_drop_orphans(struct fs *fs, bool (*is_awaited)(void *context, uint64_t ino), void *context);
+
 /* What an application is told of an object. */
 struct entry {
 	struct node *node; /* a reference, the caller's */

@@ -6,12 +6,15 @@
 #include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/signalfd.h>
 #include <sys/uio.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -24,67 +27,68 @@ enum {
 
 struct loop;
 
-/* The first is the one that loop_run was called in. */
 struct thread {
 	struct loop *loop;
 	struct attempt *place; /* where its requests lie */
 	pthread_t id;
+	atomic_bool is_receiving;
 };
 
 struct loop {
 	struct fuse_session *session;
 	struct shared *shared;
 	struct nodes *nodes;
-	atomic_int n_idle;
+	atomic_int n_idle; /* threads that receive, or are about to */
+	atomic_bool is_ending;
+	int over; /* an eventfd: a thread has found the mount gone */
 	pthread_mutex_t lock; /* guards what follows */
 	int n_threads;
 	struct thread threads[ATTEMPT_PLACES];
 };
 
-static struct fuse_session *session_to_end;
-
-static void end_session(int number)
-{
-	(void)number;
-	fuse_session_exit(session_to_end);
-}
-
 static void *serve(void *argument);
 
-/* Another thread, if none waits for a request and there may be more. */
+/* With the lock held. The signals that end us are for the thread that called loop_run. */
+static int create_thread(struct loop *loop)
+{
+	struct thread *thread = &loop->threads[loop->n_threads];
+	sigset_t all, old_mask;
+	int r;
+
+	thread->loop = loop;
+	thread->place = &loop->shared->attempts.places[loop->n_threads];
+	sigfillset(&all);
+	sigdelset(&all, SIGUSR1);
+	pthread_sigmask(SIG_SETMASK, &all, &old_mask);
+	/* Before it is there: what it receives is counted off. */
+	atomic_fetch_add(&loop->n_idle, 1);
+	r = pthread_create(&thread->id, NULL, serve, thread);
+	if (r == 0)
+		loop->n_threads++;
+	else
+		atomic_fetch_sub(&loop->n_idle, 1);
+	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
+	return -r;
+}
+
+/* Another thread, if there may be more; if there is no room for one, those that are there must do.
+ */
 static void add_thread(struct loop *loop)
 {
-	sigset_t mask, old_mask;
-
-	/* What ends us is for the first thread, whose read it is to interrupt. */
-	sigemptyset(&mask);
-	sigaddset(&mask, SIGTERM);
-	sigaddset(&mask, SIGINT);
-	sigaddset(&mask, SIGHUP);
-	pthread_sigmask(SIG_BLOCK, &mask, &old_mask);
 	pthread_mutex_lock(&loop->lock);
-	if (loop->n_threads < ATTEMPT_PLACES) {
-		struct thread *thread = &loop->threads[loop->n_threads];
-
-		*thread = (struct thread){
-			.loop = loop, .place = &loop->shared->attempts.places[loop->n_threads]
-		};
-		if (pthread_create(&thread->id, NULL, serve, thread) == 0) {
-			loop->n_threads++;
-			atomic_fetch_add(&loop->n_idle, 1);
-		}
-	}
+	if (loop->n_threads < ATTEMPT_PLACES && !atomic_load(&loop->is_ending))
+		create_thread(loop);
 	pthread_mutex_unlock(&loop->lock);
-	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
 }
 
 /*
  * Reads the next request into `place`: its size, or 0 at the end.  libfuse's own
  * way would put it in memory that dies with us.
  */
-static ssize_t receive(struct fuse_session *session, struct attempt *place)
+static ssize_t receive(struct fuse_session *session, struct attempt *place,
+		       const atomic_bool *is_ending)
 {
-	while (!fuse_session_exited(session)) {
+	while (!atomic_load(is_ending)) {
 		ssize_t n = read(fuse_session_fd(session), place->request, sizeof(place->request));
 
 		if (n >= 0)
@@ -100,11 +104,24 @@ static ssize_t receive(struct fuse_session *session, struct attempt *place)
 	return 0;
 }
 
+/* Answers the request of `n` bytes in `place`. */
+static void answer(struct loop *loop, struct attempt *place, size_t n)
+{
+	struct fuse_buf buf = { .mem = place->request, .size = n };
+
+	/* FORGETs are never lost for want of memory: libfuse has no part in them. */
+	if (!attempt_start(&loop->shared->attempts, place, loop->nodes))
+		fuse_session_process_buf(loop->session, &buf);
+	attempt_end(place, loop->nodes);
+	atomic_fetch_add_explicit(&loop->shared->n_served, 1, memory_order_relaxed);
+}
+
 static void *serve(void *argument)
 {
 	struct thread *thread = argument;
 	struct loop *loop = thread->loop;
 	struct attempt *place = thread->place;
+	uint64_t one = 1;
 
 	/*
 	 * A page that is not there when the kernel copies a request into it, while we are
@@ -112,21 +129,20 @@ static void *serve(void *argument)
 	 */
 	madvise(place->request, sizeof(place->request), MADV_POPULATE_WRITE);
 	for (;;) {
-		struct fuse_buf buf = { .mem = place->request };
-		ssize_t n = receive(loop->session, place);
+		ssize_t n;
 
+		atomic_store(&thread->is_receiving, true);
+		n = receive(loop->session, place, &loop->is_ending);
+		atomic_store(&thread->is_receiving, false);
 		if (n <= 0)
 			break;
-		buf.size = (size_t)n;
 		if (atomic_fetch_sub(&loop->n_idle, 1) == 1)
 			add_thread(loop);
-		attempt_start(&loop->shared->attempts, place, loop->nodes);
-		fuse_session_process_buf(loop->session, &buf);
-		attempt_clear(place);
-		atomic_fetch_add_explicit(&loop->shared->n_served, 1, memory_order_relaxed);
+		answer(loop, place, (size_t)n);
 		atomic_fetch_add(&loop->n_idle, 1);
 	}
-	fuse_session_exit(loop->session);
+	if (write(loop->over, &one, sizeof(one)) < 0)
+		syslog(LOG_ERR, "eventfd: %s", strerror(errno));
 	return NULL;
 }
 
@@ -134,7 +150,8 @@ static void *serve(void *argument)
 static int first_init(struct fuse_session *session, struct shared *shared)
 {
 	struct attempt *place = &shared->attempts.places[0];
-	ssize_t n = receive(session, place);
+	const atomic_bool is_ending = false;
+	ssize_t n = receive(session, place, &is_ending);
 
 	if (n > 0 && (size_t)n <= sizeof(shared->init)) {
 		struct fuse_buf buf = { .mem = shared->init, .size = (size_t)n };
@@ -165,73 +182,145 @@ static int repeat_init(struct fuse_session *session, struct shared *shared)
 	fuse_session_process_buf(session, &buf);
 	if (dup3(device, fd, O_CLOEXEC) < 0)
 		return -errno;
-	/* What the kernel holds by name, it is to look up again: we know none of it yet.  (Before
-	 * Linux 6.16 that is not to be had, and such names answer ESTALE.) */
-	fuse_lowlevel_notify_increment_epoch(session);
 	/* A kernel without the message (before 6.9) lets what was in flight wait for ever. */
 	return write(fd, &resend, sizeof(resend)) < 0 ? -errno : 0;
 }
+
+/* --- the end --- */
 
 static void wake(int number)
 {
 	(void)number;
 }
 
-/* Ends every thread: those that wait for a request are interrupted until they have seen it. */
+/*
+ * Ends every thread when it has answered what it has.  Those that wait for a
+ * request are interrupted until they have seen it; a signal for one that does
+ * something else could make a system call of its fail.
+ */
 static void join_all(struct loop *loop)
 {
-	for (int i = 1; i < loop->n_threads; i++) {
+	pthread_mutex_lock(&loop->lock);
+	atomic_store(&loop->is_ending, true);
+	pthread_mutex_unlock(&loop->lock);
+	for (int i = 0; i < loop->n_threads; i++) {
+		struct thread *thread = &loop->threads[i];
 		struct timespec until;
 
 		do {
-			pthread_kill(loop->threads[i].id, SIGUSR1);
-			clock_gettime(CLOCK_REALTIME, &until);
-			until.tv_nsec += 20000000;
+			if (atomic_load(&thread->is_receiving))
+				pthread_kill(thread->id, SIGUSR1);
+			clock_gettime(CLOCK_MONOTONIC, &until);
+			until.tv_nsec += 10000000;
 			if (until.tv_nsec >= 1000000000) {
 				until.tv_nsec -= 1000000000;
 				until.tv_sec++;
 			}
-		} while (pthread_timedjoin_np(loop->threads[i].id, NULL, &until) == ETIMEDOUT);
+		} while (pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &until) ==
+			 ETIMEDOUT);
 	}
 }
 
-static void handle_signals(struct fuse_session *session, bool is_alone)
+/* If there is a supervisor, it is the one to end us; limits and pipes of ours are nobody's end. */
+static void handle_signals(bool is_supervised)
 {
-	struct sigaction action = { .sa_handler = end_session };
+	const int ignored[] = { SIGPIPE, SIGXFSZ, SIGTERM, SIGINT, SIGHUP, SIGUSR2 };
+	const struct sigaction waking = { .sa_handler = wake };
 
-	session_to_end = session;
-	sigaction(SIGTERM, &action, NULL);
-	action.sa_handler = wake;
-	sigaction(SIGUSR1, &action, NULL);
-	/* A terminal's ^C is for the supervisor, if there is one. */
-	action.sa_handler = is_alone ? end_session : SIG_IGN;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGHUP, &action, NULL);
-	/* Limits and pipes of ours are nobody's death. */
-	action.sa_handler = SIG_IGN;
-	sigaction(SIGPIPE, &action, NULL);
-	sigaction(SIGXFSZ, &action, NULL);
+	for (size_t i = 0; i < (is_supervised ? sizeof(ignored) / sizeof(*ignored) : 2); i++)
+		signal(ignored[i], SIG_IGN);
+	sigaction(SIGUSR1, &waking, NULL);
+}
+
+/* Waits for what ends us alone: a signal, or the end of the mount. */
+static enum loop_end wait_alone(struct loop *loop)
+{
+	cleanup_fd int signals = -1;
+	struct signalfd_siginfo info;
+	sigset_t mask;
+
+	supervisor_signals(&mask);
+	signals = signalfd(-1, &mask, SFD_CLOEXEC);
+	for (;;) {
+		struct pollfd fds[2] = { { .fd = loop->over, .events = POLLIN },
+					 { .fd = signals, .events = POLLIN } };
+
+		poll(fds, 2, -1);
+		if (fds[0].revents)
+			return LOOP_OVER;
+		/* Of the other two, one tells of a flusher and one asks for what cannot be. */
+		if (read(signals, &info, sizeof(info)) == sizeof(info) &&
+		    info.ssi_signo != SIGCHLD && info.ssi_signo != SIGUSR2)
+			return LOOP_ASKED;
+	}
+}
+
+/* Waits for the supervisor's word, or the end of the mount. */
+static enum loop_end wait_supervised(struct loop *loop, int talk)
+{
+	for (;;) {
+		struct pollfd fds[2] = { { .fd = loop->over, .events = POLLIN },
+					 { .fd = talk, .events = POLLIN } };
+		char text[2];
+
+		poll(fds, 2, -1);
+		if (fds[0].revents)
+			return LOOP_OVER;
+		if (!fds[1].revents)
+			continue;
+		/* Without a supervisor we serve on, as well as we can. */
+		if (talk_hear(talk, 0, text, sizeof(text)) == 0)
+			talk = -1;
+		else if (*text == TALK_END)
+			return LOOP_ASKED;
+		else if (*text == TALK_HAND_OVER)
+			return LOOP_HAND_OVER;
+	}
+}
+
+static void say_ready(const struct supervised *supervised)
+{
+	if (supervised->talk >= 0)
+		talk_say(supervised->talk, TALK_READY);
+	else
+		supervised->alone->ready(supervised->alone->context);
+}
+
+/* The first thread; where there is no room for it, it is tried until there is. */
+static void add_first_thread(struct loop *loop)
+{
+	const struct timespec pause = { .tv_nsec = 20000000 };
+	int r;
+
+	do {
+		pthread_mutex_lock(&loop->lock);
+		r = create_thread(loop);
+		pthread_mutex_unlock(&loop->lock);
+	} while (r < 0 && nanosleep(&pause, NULL) == 0);
 }
 
 int loop_run(struct fuse_session *session, const struct supervised *supervised, struct nodes *nodes)
 {
 	struct shared *shared = supervised->shared;
-	struct loop loop = {
-		.session = session, .shared = shared, .nodes = nodes, .n_idle = 1, .n_threads = 1
-	};
-	int r = shared->init_size ? repeat_init(session, shared) : first_init(session, shared);
+	struct loop loop = { .session = session, .shared = shared, .nodes = nodes };
+	int r = supervised->is_restart ? repeat_init(session, shared) : first_init(session, shared);
 
 	if (r < 0)
 		return r;
-	handle_signals(session, supervised->is_alone);
-	supervised->ready(supervised->ready_context);
+	loop.over = eventfd(0, EFD_CLOEXEC);
+	if (loop.over < 0)
+		return -errno;
+	handle_signals(supervised->talk >= 0);
 	pthread_mutex_init(&loop.lock, NULL);
-	loop.threads[0] = (struct thread){ .loop = &loop, .place = &shared->attempts.places[0] };
-	serve(&loop.threads[0]);
-	/* No thread is added any more: add_thread is called by threads that serve. */
-	pthread_mutex_lock(&loop.lock);
-	pthread_mutex_unlock(&loop.lock);
+	add_first_thread(&loop);
+	say_ready(supervised);
+	r = (int)(supervised->talk < 0 ? wait_alone(&loop)
+				       : wait_supervised(&loop, supervised->talk));
+	/* What is mounted is used until it is not: an unmount waits for answers of ours. */
+	if (r == LOOP_ASKED && supervised->talk < 0)
+		supervised->alone->unmount(supervised->alone->context);
 	join_all(&loop);
 	pthread_mutex_destroy(&loop.lock);
-	return 0;
+	close(loop.over);
+	return r;
 }

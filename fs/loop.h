@@ -7,12 +7,17 @@
 struct fuse_session;
 
 /*
- * Answers requests of a session, by as many threads as there is work for,
- * until the mount is gone or SIGTERM comes.  The first request of a mount,
- * INIT, is kept in the shared memory; a worker that follows another answers
- * that one for itself, and has the kernel send again what was in flight.
- * 0 or negative errno.
+ * Answers requests of a session, by as many threads as there is work for, and
+ * returns when all that were received have been answered.  The first request of
+ * a mount, INIT, is kept in the shared memory; a worker that follows another
+ * answers that one for itself, and has the kernel send again what was in
+ * flight.  An enum loop_end, or negative errno.
  */
+enum loop_end {
+	LOOP_OVER, /* the mount is gone */
+	LOOP_ASKED, /* by the supervisor or, without one, by a signal */
+	LOOP_HAND_OVER, /* another worker goes on */
+};
 int loop_run(struct fuse_session *session, const struct supervised *supervised,
 	     struct nodes *nodes);
 

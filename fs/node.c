@@ -83,13 +83,13 @@ static void take_over(struct nodes *nodes, struct node *node)
 		node->n_lookups = node->noted->n_lookups;
 }
 
-/* With the lock held: writes the count down. */
-static void note(struct node *node)
+/* With the lock held: writes the count down. False: no room. */
+static bool note(struct node *node)
 {
 	struct ledger *ledger = node->nodes->ledger;
 
 	if (!ledger)
-		return;
+		return true;
 	if (!node->noted && node->n_lookups)
 		node->noted = ledger_add(ledger, node->ino,
 					 node->aliases ? node->aliases->parent->ino : 0);
@@ -97,6 +97,7 @@ static void note(struct node *node)
 		__atomic_store_n(&node->noted->n_lookups, node->n_lookups, __ATOMIC_RELAXED);
 	else if (node->noted)
 		ledger_remove(ledger, take_ptr(node->noted));
+	return node->noted || !node->n_lookups;
 }
 
 struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new)
@@ -185,12 +186,17 @@ void node_unref(struct node *node)
 	free_dead(nodes, dead);
 }
 
-void node_looked_up(struct node *node)
+int node_looked_up(struct node *node)
 {
+	bool is_noted;
+
 	pthread_mutex_lock(&node->nodes->lock);
 	node->n_lookups++;
-	note(node);
+	is_noted = note(node);
+	if (!is_noted)
+		node->n_lookups--;
 	pthread_mutex_unlock(&node->nodes->lock);
+	return is_noted ? 0 : -ENOMEM;
 }
 
 /* With the lock held: of a number that is no node; true when the kernel knows it no more. */
@@ -284,6 +290,9 @@ void node_remove_alias(struct node *node, struct node *parent, const char *name)
 	alias = *at;
 	if (alias) {
 		*at = alias->next;
+		if (node->noted && node->aliases)
+			__atomic_store_n(&node->noted->parent, node->aliases->parent->ino,
+					 __ATOMIC_RELAXED);
 		put_locked(parent, &dead);
 	}
 	pthread_mutex_unlock(&node->nodes->lock);

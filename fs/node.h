@@ -111,8 +111,11 @@ void node_unref(struct node *node);
 DEFINE_CLEANUP(struct node *, node_at, node_unref)
 #define cleanup_node CLEANUP(cleanup_node_at)
 
-/* The kernel has been told of the node once more. */
-void node_looked_up(struct node *node);
+/*
+ * The kernel is told of the node once more: 0, or -ENOMEM where that cannot be noted
+ * for the next worker, and it must not be.
+ */
+int node_looked_up(struct node *node);
 
 /*
  * The kernel forgets `n` of the times that it was told of a number, by us or by

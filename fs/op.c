@@ -66,8 +66,10 @@ static void reply_param(fuse_req_t req, const struct entry *entry,
 			const struct fuse_entry_param *param)
 {
 	/* Counted before the answer: the kernel may forget the node as soon as it has it. */
-	if (entry->node)
-		attempt_tell(entry->node);
+	if (entry->node && !attempt_tell(entry->node)) {
+		fuse_reply_err(req, ENOMEM);
+		return;
+	}
 	if (fuse_reply_entry(req, param) < 0 && entry->node)
 		attempt_untell(entry->node);
 }
@@ -185,8 +187,6 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 const struct fuse_lowlevel_ops ops = {
 	.init = op_init,
 	.lookup = op_lookup,
-	.forget = op_forget,
-	.forget_multi = op_forget_multi,
 	.getattr = op_getattr,
 	.setattr = op_setattr,
 	.statx = op_statx,

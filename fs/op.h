@@ -57,8 +57,6 @@ struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry
 
 /* The handlers of op_dir.c, op_file.c and op_attr.c. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
-void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n);
-void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets);
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev);
 void op_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode);
 void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name);

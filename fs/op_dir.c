@@ -36,22 +36,6 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	reply_found(req, r, &entry);
 }
 
-void op_forget(fuse_req_t req, fuse_ino_t ino, uint64_t n)
-{
-	nodes_forget(&op_fs(req)->nodes, ino, n);
-	attempt_forget();
-	fuse_reply_none(req);
-}
-
-void op_forget_multi(fuse_req_t req, size_t count, struct fuse_forget_data *forgets)
-{
-	for (size_t i = 0; i < count; i++) {
-		nodes_forget(&op_fs(req)->nodes, forgets[i].ino, forgets[i].nlookup);
-		attempt_forget();
-	}
-	fuse_reply_none(req);
-}
-
 /* After -EEXIST: whether it is there because an earlier worker had carried the request out. */
 static int made_before(struct fs *fs, struct node *dir, const char *name, struct entry *ret)
 {

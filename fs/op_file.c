@@ -32,6 +32,8 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 		r = fs_tmpfile(op_fs(req), dir, mode & 07777, &caller, &entry);
 	if (r == 0)
 		attempt_begin(entry.node->ino);
+	if (r == 0 && !attempt_tell(entry.node))
+		r = -ENOMEM;
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
@@ -39,7 +41,6 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 	fi->keep_cache = 1;
 	fi->noflush = 1;
 	param = op_entry_param(req, &entry);
-	attempt_tell(entry.node);
 	if (fuse_reply_create(req, &param, fi) < 0)
 		attempt_untell(entry.node);
 }

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -157,14 +158,15 @@ static int check_filesystem(const struct options *options, const struct stack *s
 #define STATX_MNT_ID_UNIQUE 0x4000U /* Linux 6.8: a number that no later mount gets */
 #endif
 
-/* The number of the mount at a path; no request is made of its daemon. 0: unknown. */
-static uint64_t mount_id(const char *path)
+uint64_t stack_mount_id(const char *path, uint64_t *dev)
 {
 	struct statx st;
 
 	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
 		  STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
 		return 0;
+	if (dev)
+		*dev = makedev(st.stx_dev_major, st.stx_dev_minor);
 	return st.stx_mnt_id;
 }
 
@@ -189,7 +191,7 @@ static enum owner find_owner(int work)
 		return OWNER_UNKNOWN;
 	/* As the owner sees it: it may have a mount namespace of its own. */
 	snprintf(path, sizeof(path), "/proc/%ld/root%s", pid, note + at);
-	return mount_id(path) == id ? OWNER_MOUNTED : OWNER_GONE;
+	return stack_mount_id(path, NULL) == id ? OWNER_MOUNTED : OWNER_GONE;
 }
 
 void stack_note_owner(const struct stack *stack, const char *mountpoint)
@@ -200,7 +202,8 @@ void stack_note_owner(const struct stack *stack, const char *mountpoint)
 		return;
 	fd = fd_open(stack->config.work, owner_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
 	if (fd >= 0)
-		dprintf(fd, "%ld %" PRIu64 " %s", (long)getpid(), mount_id(mountpoint), mountpoint);
+		dprintf(fd, "%ld %" PRIu64 " %s", (long)getpid(), stack_mount_id(mountpoint, NULL),
+			mountpoint);
 }
 
 static int lock(const char *option, const char *path, int fd, int work, char **error)
@@ -287,45 +290,53 @@ static int open_chain(const struct options *options, struct stack *stack, char *
 {
 	cleanup_free char *dir = strdup(options->chain);
 	char *slash = dir ? strrchr(dir, '/') : NULL;
-	int r;
 
 	if (!dir)
 		return -ENOMEM;
 	if (!slash)
 		return fail(error, -EINVAL, "option chain: '%s' is no path", options->chain);
-	stack->config.chain = options->chain + (slash - dir) + 1;
-	stack->config.chain_id = options->chain_id;
 	slash[slash == dir] = '\0';
-	r = open_dir("chain", dir, &stack->config.chain_dir, error);
-	return r;
+	return open_dir("chain", dir, &stack->config.chain_dir, error);
+}
+
+/* Begins a stack: all but the descriptors. */
+static int begin(const struct options *options, size_t n_branches, struct stack *ret)
+{
+	const char *slash = options->chain ? strrchr(options->chain, '/') : NULL;
+
+	*ret = (struct stack){ .branches = calloc(n_branches ? n_branches : 1, sizeof(int)) };
+	ret->config = (struct fs_config){
+		.branches = ret->branches,
+		.upper = -1,
+		.work = -1,
+		.chain_dir = -1,
+		.chain = slash ? slash + 1 : NULL,
+		.chain_id = options->chain_id,
+		.do_fsync = options->do_fsync,
+		.is_volatile = options->is_volatile,
+		.metacopy = options->metacopy,
+		.user_xattrs = options->user_xattrs,
+		.file_whiteouts = options->file_whiteouts,
+		.redirect_dir = options->redirect_dir,
+		.static_nlink = options->static_nlink,
+		.writeback = options->writeback,
+		.no_atime = options->atime == ATIME_NONE,
+		.no_dir_atime = options->atime == ATIME_NONE || options->no_dir_atime,
+		.no_acl = options->no_acl,
+		.override = options->override,
+	};
+	return ret->branches ? 0 : -ENOMEM;
 }
 
 int stack_open(const struct options *options, struct stack *ret, char **error)
 {
 	struct stack *stack = ret;
-	int r = 0;
+	int r = begin(options, options->n_lowerdirs, stack);
 
-	*stack = (struct stack){ .config = { .upper = -1, .work = -1, .chain_dir = -1 } };
-	stack->branches = calloc(options->n_lowerdirs, sizeof(*stack->branches));
-	if (!stack->branches)
-		return -ENOMEM;
 	for (size_t i = 0; r == 0 && i < options->n_lowerdirs; i++) {
 		r = open_dir("lowerdir", options->lowerdirs[i], &stack->branches[i], error);
 		stack->config.n_branches += r == 0;
 	}
-	stack->config.branches = stack->branches;
-	stack->config.do_fsync = options->do_fsync;
-	stack->config.is_volatile = options->is_volatile;
-	stack->config.redirect_dir = options->redirect_dir;
-	stack->config.metacopy = options->metacopy;
-	stack->config.user_xattrs = options->user_xattrs;
-	stack->config.file_whiteouts = options->file_whiteouts;
-	stack->config.static_nlink = options->static_nlink;
-	stack->config.writeback = options->writeback;
-	stack->config.no_atime = options->atime == ATIME_NONE;
-	stack->config.no_dir_atime = options->atime == ATIME_NONE || options->no_dir_atime;
-	stack->config.no_acl = options->no_acl;
-	stack->config.override = options->override;
 	if (r == 0 && options->upperdir)
 		r = open_top(options, stack, error);
 	if (r == 0)
@@ -341,6 +352,20 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	if (r == 0 && options->chain)
 		r = open_chain(options, stack, error);
 	return r;
+}
+
+int stack_adopt(const struct options *options, const struct stack_fds *fds, struct stack *ret)
+{
+	int r = begin(options, fds->n_branches, ret);
+
+	if (r < 0)
+		return r;
+	memcpy(ret->branches, fds->branches, fds->n_branches * sizeof(*ret->branches));
+	ret->config.n_branches = fds->n_branches;
+	ret->config.upper = fds->upper;
+	ret->config.work = fds->work;
+	ret->config.chain_dir = fds->chain_dir;
+	return 0;
 }
 
 void stack_done(struct stack *stack)

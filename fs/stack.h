@@ -26,6 +26,17 @@ int stack_open(const struct options *options, struct stack *ret, char **error);
 void stack_done(struct stack *stack);
 
 /*
+ * The same of directories that are open already, which then belong to the stack:
+ * nothing is looked up, locked or checked.  0 or negative errno.
+ */
+struct stack_fds {
+	int upper, work, chain_dir; /* -1: none */
+	const int *branches;
+	size_t n_branches;
+};
+int stack_adopt(const struct options *options, const struct stack_fds *fds, struct stack *ret);
+
+/*
  * A volatile mount marks the work directory for as long as it lives.  Where
  * the machine went down meanwhile, the mark stays, and stack_open refuses the
  * directories: what is in upper may be torn.
@@ -38,5 +49,11 @@ void stack_unmark_volatile(const struct stack *stack);
  * locked: the holder's process, the mount's number, and its mount point.
  */
 void stack_note_owner(const struct stack *stack, const char *mountpoint);
+
+/*
+ * The number of the mount at a path, which no later mount gets from Linux 6.8 on,
+ * and its st_dev (`dev` may be NULL); no request is made of its daemon. 0: unknown.
+ */
+uint64_t stack_mount_id(const char *path, uint64_t *dev);
 
 #endif

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Nothing here may wait for an answer of the worker's: nobody else would start
+ * the one that gives it.  So what touches the mount, or the program that may be
+ * on it, is done by children.
+ */
 #include "supervisor.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,86 +19,81 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "takeover.h"
 
 enum {
-	MAX_IDLE_DEATHS = 10, /* without a request served: then the mount is given up */
-	FIRST_PAUSE_MS = 10,
+	MAX_CRASHES = 10, /* in a row, without a request served: then the mount is given up */
+	FIRST_PAUSE_MS = 10, /* after the second of them, and twice as long each time */
+	MAX_PAUSE_MS = 2000,
+	RETRY_MS = 50, /* while there is no room for a process */
+	ANSWER_MS =
+		10000, /* for a program to say that it can take over, and then to have done so */
+	DRAIN_MS = 3000, /* for a worker to answer what it has */
 };
 
-struct worker {
-	pid_t pid;
-	int ready_fd; /* the reading end; -1 once it has spoken */
-	unsigned long served_before; /* requests, by all workers before it */
+struct supervision {
+	const struct supervisor *supervisor;
+	struct shared *shared;
+	int shared_fd, ledger_fd, signal_fd;
+	struct worker worker;
+	int program_fd; /* what workers are executed from; -1: they are forked from us */
+	pid_t unmounter; /* 0: none */
+	bool is_up; /* there was a worker that was ready */
+	bool is_ending, is_unmounted;
+	unsigned int crashes; /* in a row */
 };
 
-static void say_ready(void *context)
+/* --- a worker begins --- */
+
+/* What the child is to be. */
+struct birth {
+	const struct supervision *supervision;
+	bool is_executed;
+	int program_fd;
+};
+
+static int be_worker(void *context, int talk)
 {
-	int *fd = context;
+	const struct birth *birth = context;
+	const struct supervision *s = birth->supervision;
+	struct supervised supervised = { .fuse_fd = s->supervisor->fuse_fd,
+					 .shared = s->shared,
+					 .shared_fd = s->shared_fd,
+					 .ledger_fd = s->ledger_fd,
+					 .talk = talk,
+					 .is_restart = s->is_up };
 
-	if (write(*fd, "r", 1) == 1)
-		close(*fd);
+	sigprocmask(SIG_SETMASK, &s->supervisor->old_mask, NULL);
+	if (!birth->is_executed)
+		return s->supervisor->work(s->supervisor->context, &supervised);
+	s->supervisor->execute(s->supervisor->context, &supervised, birth->program_fd);
+	_exit(WORKER_FAILED);
 }
 
-static int start(const struct supervisor *supervisor, struct shared *shared, bool is_restart,
-		 const sigset_t *old_mask, struct worker *ret)
+static int start(const struct supervision *s, bool is_executed, int program_fd, struct worker *ret)
 {
-	int ends[2];
-	pid_t pid;
+	struct birth birth = { s, is_executed, program_fd };
+	int r = worker_start(be_worker, &birth, ret);
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return -errno;
-	pid = fork();
-	if (pid < 0) {
-		int r = -errno;
-
-		close(ends[0]);
-		close(ends[1]);
+	if (r < 0)
 		return r;
-	}
-	if (pid == 0) {
-		struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
-						 .shared = shared,
-						 .ledger_fd = supervisor->ledger_fd,
-						 .ready = say_ready,
-						 .ready_context = &ends[1],
-						 .is_restart = is_restart };
-
-		sigprocmask(SIG_SETMASK, old_mask, NULL);
-		close(ends[0]);
-		exit(supervisor->work(supervisor->context, &supervised));
-	}
-	close(ends[1]);
-	*ret = (struct worker){ .pid = pid,
-				.ready_fd = ends[0],
-				.served_before = atomic_load(&shared->n_served) };
+	ret->is_executed = is_executed;
+	ret->served_before = atomic_load(&s->shared->n_served);
 	return 0;
 }
 
-/* Waits for a signal or for the worker's word; the signal's number, or 0 for the word. */
-static int wait_for_news(int signal_fd, struct worker *worker, const struct supervisor *supervisor,
-			 bool *is_up)
+/* Starts a worker if there is none; where there is no room for one, that is for the next time. */
+static void keep_serving(struct supervision *s)
 {
-	struct pollfd fds[2] = { { .fd = signal_fd, .events = POLLIN },
-				 { .fd = worker->ready_fd, .events = POLLIN } };
-	struct signalfd_siginfo info;
-	char byte;
-
-	if (poll(fds, 2, -1) < 0)
-		return 0;
-	if (fds[1].revents) {
-		bool is_word = read(worker->ready_fd, &byte, 1) == 1;
-
-		close(worker->ready_fd);
-		worker->ready_fd = -1;
-		if (is_word && !*is_up) {
-			*is_up = true;
-			supervisor->ready(supervisor->context);
-		}
-	}
-	if (!fds[0].revents || read(signal_fd, &info, sizeof(info)) != sizeof(info))
-		return 0;
-	return (int)info.ssi_signo;
+	if (s->worker.pid || start(s, s->program_fd >= 0, s->program_fd, &s->worker) < 0)
+		return;
+	if (s->worker.is_executed)
+		talk_say(s->worker.talk, TALK_GO);
+	if (s->is_unmounted)
+		talk_say(s->worker.talk, TALK_END);
 }
+
+/* --- and ends --- */
 
 static void log_death(int status)
 {
@@ -105,62 +105,239 @@ static void log_death(int status)
 		       WEXITSTATUS(status));
 }
 
-/* Serves until a worker is done or the mount is given up. */
-static int run(const struct supervisor *supervisor, struct shared *shared, int signal_fd,
-	       const sigset_t *old_mask)
+/* Who crashes again and again at once would do so for ever. False: give up. */
+static bool count_crash(struct supervision *s, bool has_served)
 {
-	bool is_up = false, is_ending = false;
-	unsigned int idle_deaths = 0;
-	struct worker worker;
-	int r = start(supervisor, shared, false, old_mask, &worker);
+	unsigned int ms;
 
-	while (r == 0) {
-		int status, number = wait_for_news(signal_fd, &worker, supervisor, &is_up);
-
-		if (number == SIGTERM || number == SIGINT || number == SIGHUP) {
-			is_ending = true;
-			supervisor->unmount(supervisor->context);
-			kill(worker.pid, SIGTERM);
-		}
-		if (waitpid(worker.pid, &status, WNOHANG) != worker.pid)
-			continue;
-		if (worker.ready_fd >= 0)
-			close(worker.ready_fd);
-		if (is_ending || (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE))
-			return is_up ? 0 : -EIO;
-		if (!is_up)
-			return -EIO; /* it has said why */
-		log_death(status);
-		idle_deaths = atomic_load(&shared->n_served) == worker.served_before
-				      ? idle_deaths + 1
-				      : 0;
-		if (idle_deaths >= MAX_IDLE_DEATHS) {
-			syslog(LOG_ERR, "%d workers died without serving a request: giving up",
-			       MAX_IDLE_DEATHS);
-			return -EIO;
-		}
-		if (idle_deaths > 1)
-			usleep((1000 * FIRST_PAUSE_MS) << idle_deaths);
-		r = start(supervisor, shared, true, old_mask, &worker);
+	s->crashes = has_served ? 1 : s->crashes + 1;
+	if (s->crashes == MAX_CRASHES) {
+		syslog(LOG_ERR, "%d workers crashed without serving a request: giving up",
+		       MAX_CRASHES);
+		return false;
 	}
-	return r;
+	ms = FIRST_PAUSE_MS << (s->crashes - 1);
+	if (s->crashes > 1)
+		poll(NULL, 0, (int)(ms < MAX_PAUSE_MS ? ms : MAX_PAUSE_MS));
+	return true;
 }
 
-static void fill_mask(sigset_t *mask)
+enum { GOES_ON = 2 };
+
+/* The worker has ended: GOES_ON, or what supervise() returns. */
+static int outlive(struct supervision *s)
 {
-	sigemptyset(mask);
-	sigaddset(mask, SIGCHLD);
-	sigaddset(mask, SIGTERM);
-	sigaddset(mask, SIGINT);
-	sigaddset(mask, SIGHUP);
+	bool has_served = atomic_load(&s->shared->n_served) != s->worker.served_before;
+	bool was_ready = s->worker.is_ready;
+	int status;
+
+	/* A program that does not even begin is not tried again. */
+	if (s->worker.is_executed && !was_ready)
+		close(take_fd(&s->program_fd));
+	status = worker_bury(&s->worker, false);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)
+		return s->is_up ? 0 : -EIO;
+	if (!s->is_up) {
+		if (WIFEXITED(status))
+			return SUPERVISE_SAID;
+		log_death(status);
+		return -ECHILD;
+	}
+	log_death(status);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_SHORT) {
+		poll(NULL, 0, RETRY_MS);
+		return GOES_ON;
+	}
+	/* Who is killed by others has done nothing wrong. */
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
+		return GOES_ON;
+	return count_crash(s, has_served) ? GOES_ON : -EIO;
+}
+
+static int hear_worker(struct supervision *s)
+{
+	char text[2];
+
+	if (talk_hear(s->worker.talk, 0, text, sizeof(text)) == 0)
+		return outlive(s);
+	if (*text == TALK_READY) {
+		s->worker.is_ready = true;
+		if (!s->is_up)
+			s->shared->note.dev = s->supervisor->ready(s->supervisor->context);
+		s->is_up = true;
+	}
+	return GOES_ON;
+}
+
+/* --- the mount ends --- */
+
+static void unmount(struct supervision *s)
+{
+	s->is_ending = true;
+	if (s->unmounter || s->is_unmounted)
+		return;
+	s->unmounter = fork();
+	if (s->unmounter == 0) {
+		s->supervisor->unmount(s->supervisor->context);
+		_exit(0);
+	}
+	if (s->unmounter < 0)
+		s->unmounter = 0; /* no room: later */
+}
+
+/* A child has ended: if it was the one that unmounts, the worker can go. */
+static void reap_unmounter(struct supervision *s)
+{
+	if (!s->unmounter || waitpid(s->unmounter, NULL, WNOHANG) != s->unmounter)
+		return;
+	s->unmounter = 0;
+	s->is_unmounted = true;
+	if (s->worker.pid)
+		talk_say(s->worker.talk, TALK_END);
+}
+
+/* --- another program takes over --- */
+
+/* What there is to say of an upgrade, for the log and for who asked. */
+static void tell_outcome(struct supervision *s, const char *why)
+{
+	struct mount_note *note = &s->shared->note;
+
+	if (*why)
+		syslog(LOG_ERR, "not upgraded: %s", why);
+	else
+		syslog(LOG_NOTICE, "upgraded");
+	snprintf(note->outcome, sizeof(note->outcome), "%s", why);
+	__atomic_store_n(&note->n_upgrades, note->n_upgrades + 1, __ATOMIC_RELEASE);
+}
+
+static void upgrade(struct supervision *s)
+{
+	char why[MOUNT_NOTE_TEXT] = "";
+	struct worker next;
+	int program_fd, r;
+	enum takeover outcome;
+
+	if (s->is_ending || !s->worker.is_ready) {
+		tell_outcome(s, s->is_ending ? "the mount is ending" : "the mount is not serving");
+		return;
+	}
+	r = start(s, true, -1, &next);
+	if (r < 0) {
+		tell_outcome(s, strerror(-r));
+		return;
+	}
+	outcome = takeover(&s->worker, &next, &program_fd, why, sizeof(why));
+	/* After a failure workers are what they were before. */
+	if (outcome == TAKEOVER_DONE) {
+		if (s->program_fd >= 0)
+			close(s->program_fd);
+		s->program_fd = program_fd;
+		*why = '\0';
+	}
+	tell_outcome(s, why);
+}
+
+/* --- the supervisor's life --- */
+
+static void hear_signal(struct supervision *s)
+{
+	struct signalfd_siginfo info;
+
+	if (read(s->signal_fd, &info, sizeof(info)) != sizeof(info))
+		return;
+	if (info.ssi_signo == SIGUSR2)
+		upgrade(s);
+	else if (info.ssi_signo == SIGCHLD)
+		reap_unmounter(s);
+	else
+		unmount(s);
+}
+
+static int run(struct supervision *s)
+{
+	int r = start(s, false, -1, &s->worker);
+
+	if (r < 0)
+		return r;
+	for (;;) {
+		struct pollfd fds[2] = { { .fd = s->signal_fd, .events = POLLIN },
+					 { .fd = s->worker.talk, .events = POLLIN } };
+		bool is_waiting = !s->worker.pid || (s->is_ending && !s->is_unmounted);
+
+		poll(fds, 2, is_waiting ? RETRY_MS : -1);
+		if (fds[0].revents) {
+			hear_signal(s);
+		} else if (fds[1].revents) {
+			r = hear_worker(s);
+			if (r != GOES_ON)
+				return r;
+		} else if (s->is_ending) {
+			unmount(s);
+		}
+		keep_serving(s);
+	}
+}
+
+void supervisor_signals(sigset_t *ret)
+{
+	sigemptyset(ret);
+	sigaddset(ret, SIGCHLD);
+	sigaddset(ret, SIGTERM);
+	sigaddset(ret, SIGINT);
+	sigaddset(ret, SIGHUP);
+	sigaddset(ret, SIGUSR2);
 }
 
 void supervisor_block(sigset_t *old_mask)
 {
 	sigset_t mask;
 
-	fill_mask(&mask);
+	supervisor_signals(&mask);
 	sigprocmask(SIG_BLOCK, &mask, old_mask);
+	/* Who called us may have ignored some: then they would not come. */
+	for (int number = 1; number < NSIG; number++) {
+		if (sigismember(&mask, number) == 1)
+			signal(number, SIG_DFL);
+	}
+}
+
+/* The memory that is shared, with its note. */
+static int make_shared(struct supervision *s)
+{
+	s->shared_fd = memfd_create(MOUNT_NOTE_NAME, MFD_CLOEXEC);
+	if (s->shared_fd < 0 || ftruncate(s->shared_fd, sizeof(*s->shared)) < 0)
+		return -errno;
+	s->shared = mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED, s->shared_fd,
+			 0);
+	if (s->shared == MAP_FAILED)
+		return -errno;
+	s->shared->note = (struct mount_note){ .magic = MOUNT_NOTE_MAGIC,
+					       .version = SHARED_VERSION,
+					       .size = sizeof(*s->shared) };
+	return 0;
+}
+
+static void supervision_done(struct supervision *s)
+{
+	const int fds[] = { s->shared_fd, s->ledger_fd, s->signal_fd, s->program_fd };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+	if (s->shared != MAP_FAILED)
+		munmap(s->shared, sizeof(*s->shared));
+}
+
+/* Nobody answers any more: nobody shall wait for an answer. */
+static void give_up(const struct supervisor *supervisor)
+{
+	cleanup_fd int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (nothing >= 0)
+		dup3(nothing, supervisor->fuse_fd, O_CLOEXEC);
+	supervisor->unmount(supervisor->context);
 }
 
 int serve_alone(const struct supervisor *supervisor)
@@ -169,36 +346,44 @@ int serve_alone(const struct supervisor *supervisor)
 				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
 					 .shared = shared,
-					 .ready = supervisor->ready,
-					 .ready_context = supervisor->context,
-					 .is_alone = true };
+					 .shared_fd = -1,
+					 .ledger_fd = -1,
+					 .talk = -1,
+					 .alone = supervisor };
 	int r;
 
 	if (shared == MAP_FAILED)
 		return -errno;
-	sigprocmask(SIG_SETMASK, &supervisor->old_mask, NULL);
 	r = supervisor->work(supervisor->context, &supervised);
+	if (r != WORKER_DONE)
+		give_up(supervisor);
 	munmap(shared, sizeof(*shared));
-	return r == WORKER_DONE ? 0 : -EIO;
+	return r == WORKER_DONE ? 0 : SUPERVISE_SAID;
 }
 
-int supervise(struct supervisor *supervisor)
+int supervise(const struct supervisor *supervisor)
 {
-	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-				     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	cleanup_fd int ledger_fd = memfd_create("cairnfs ledger", MFD_CLOEXEC);
-	cleanup_fd int signal_fd = -1;
+	CLEANUP(supervision_done)
+	struct supervision s = { .supervisor = supervisor,
+				 .shared = MAP_FAILED,
+				 .shared_fd = -1,
+				 .ledger_fd = -1,
+				 .signal_fd = -1,
+				 .worker = { .talk = -1 },
+				 .program_fd = -1 };
 	sigset_t mask;
-	int r;
+	int r = make_shared(&s);
 
-	if (shared == MAP_FAILED || ledger_fd < 0)
-		return -errno;
-	supervisor->ledger_fd = ledger_fd;
-	fill_mask(&mask);
-	signal_fd = signalfd(-1, &mask, SFD_CLOEXEC);
-	r = signal_fd < 0 ? -errno : run(supervisor, shared, signal_fd, &supervisor->old_mask);
-	if (r < 0)
-		supervisor->unmount(supervisor->context);
-	munmap(shared, sizeof(*shared));
+	supervisor_signals(&mask);
+	s.ledger_fd = memfd_create("cairnfs ledger", MFD_CLOEXEC);
+	s.signal_fd = signalfd(-1, &mask, SFD_CLOEXEC);
+	if (r == 0 && (s.ledger_fd < 0 || s.signal_fd < 0))
+		r = -errno;
+	if (r == 0)
+		r = run(&s);
+	if (r != 0)
+		give_up(supervisor);
+	if (s.unmounter)
+		waitpid(s.unmounter, NULL, 0);
 	return r;
 }

@@ -2,24 +2,36 @@
 /*
  * The process that outlives workers: it holds /dev/fuse, the saved INIT
  * request and the state that workers share, starts a worker, and starts
- * another when that one dies.  It looks into no request and no file.
+ * another when that one dies or, on SIGUSR2, from the program that is installed
+ * now.  It looks into no request and no file.
  */
 #ifndef FS_SUPERVISOR_H
 #define FS_SUPERVISOR_H
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "attempt.h"
+#include "core/mount_note.h"
 #include "fs.h"
 #include "state.h"
+#include "worker.h"
 
-enum { INIT_MAX = 4096 };
+enum {
+	INIT_MAX = 4096,
+	/*
+	 * Of what workers share, for mount_note.version: to be raised whenever the meaning
+	 * of struct shared, of the ledger, or of what is in the work directory changes, or
+	 * how descriptors are handed on (successor.h).
+	 */
+	SHARED_VERSION = 1,
+};
 
-/* Memory that all workers of a mount and their supervisor share. */
+/* Memory that all workers of a mount and their supervisor share: a memfd. */
 struct shared {
+	struct mount_note note;
 	atomic_ulong n_served; /* requests; what tells bad luck from a worker that cannot work */
 	struct state_journal journal;
 	struct quiet_note quiet[QUIET_NOTES];
@@ -28,40 +40,47 @@ struct shared {
 	struct attempts attempts;
 };
 
+struct supervisor;
+
+/* What a worker is given. */
 struct supervised {
 	int fuse_fd;
 	struct shared *shared;
-	int ledger_fd; /* of a memfd (ledger.h) */
-	void (*ready)(void *context); /* to be called once requests are answered */
-	void *ready_context;
-	bool is_restart;
-	bool is_alone; /* no supervisor: signals are for the worker to see */
+	int shared_fd, ledger_fd; /* of memfds: of `shared`, and for ledger.h */
+	int talk; /* to the supervisor; -1: there is none, and signals are the worker's */
+	bool is_restart; /* another worker served before */
+	/* Without a supervisor, its functions are called by the worker itself. */
+	const struct supervisor *alone;
 };
 
-enum worker_exit {
-	WORKER_DONE = 0, /* the mount is gone */
-	WORKER_FAILED = 1, /* it cannot serve, and another could not either */
-};
-
-/*
- * Serves a mount until it is gone.  `work` is called in a child process and
- * returns an enum worker_exit.  When the first worker is ready, `ready` is
- * called once; `unmount` ends the mount when a signal asks for it or workers
- * keep dying.  0, or -EIO when the mount had to be given up, or another
- * negative errno when it never came up.
- */
+/* The four functions are called with `context`. */
 struct supervisor {
 	sigset_t old_mask; /* as supervisor_block gave it: workers get it back */
 	int fuse_fd;
-	int ledger_fd; /* set by supervise */
+	/* In a child process: serves until the mount is gone; an enum worker_exit. */
 	int (*work)(void *context, const struct supervised *supervised);
-	void (*ready)(void *context);
+	/*
+	 * In a child process: executes the program `program_fd`, or, if that is -1, the one
+	 * that is installed now, which is to serve in the same way.  It returns only when it
+	 * failed, having said why on supervised->talk.
+	 */
+	void (*execute)(void *context, const struct supervised *supervised, int program_fd);
+	/* The first worker answers requests: the mount's st_dev, or 0. */
+	uint64_t (*ready)(void *context);
+	/* Ends the mount; may wait for answers of the worker's. */
 	void (*unmount)(void *context);
 	void *context;
 };
-int supervise(struct supervisor *supervisor);
 
-/* The same by one process: when it dies, the mount does. 0 or negative errno. */
+/*
+ * Serves a mount until it is gone: 0.  SUPERVISE_SAID: the first worker could
+ * not serve, and has said why.  Else a negative errno: -EIO when the mount had to
+ * be given up, others when it never came up.
+ */
+enum { SUPERVISE_SAID = 1 };
+int supervise(const struct supervisor *supervisor);
+
+/* The same by one process: when it dies, the mount does. */
 int serve_alone(const struct supervisor *supervisor);
 
 /*
@@ -69,5 +88,8 @@ int serve_alone(const struct supervisor *supervisor);
  * a mount: one that came between would end the process and leave it behind.
  */
 void supervisor_block(sigset_t *old_mask);
+
+/* The same signals, for a worker without a supervisor to wait for. */
+void supervisor_signals(sigset_t *ret);
 
 #endif

@@ -19,7 +19,7 @@ ring_of() {
 	include/base/* | fs/base/*) echo 1 ;;
 	include/core/* | fs/core/*) echo 2 ;;
 	include/image/* | tools/image/*) echo image ;;
-	fs/op*.[ch] | fs/attempt.[ch] | fs/flusher.[ch] | fs/loop.[ch] | fs/main.c | fs/options.[ch] | fs/stack.[ch] | fs/supervisor.[ch]) echo op ;;
+	fs/op*.[ch] | fs/attempt.[ch] | fs/flusher.[ch] | fs/daemon.h | fs/loop.[ch] | fs/main.c | fs/mount.c | fs/options.[ch] | fs/serve.c | fs/stack.[ch] | fs/successor.[ch] | fs/supervisor.[ch] | fs/takeover.[ch] | fs/worker.[ch]) echo op ;;
 	include/fs/* | fs/*) echo fs ;;
 	tools/*) echo cmd ;;
 	*) echo none ;;
@@ -56,8 +56,8 @@ for file in $sources; do
 		lmdb.h) [ "$file" = fs/core/index.c ] || wrong "$file: only fs/core/index.c may see <lmdb.h>" ;;
 		fuse*.h)
 			case $file in
-			fs/op*.[ch] | fs/loop.c | fs/main.c) ;;
-			*) wrong "$file: only op*, loop.c and main.c may see <$name>" ;;
+			fs/op*.[ch] | fs/loop.c | fs/mount.c | fs/serve.c) ;;
+			*) wrong "$file: only op*, loop.c, mount.c and serve.c may see <$name>" ;;
 			esac
 			;;
 		esac

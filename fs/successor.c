@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "successor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+static const char option[] = "--take-over=";
+
+/* --- handing on --- */
+
+/* What is handed on, in the order of the option. */
+enum { FUSE, SHARED, LEDGER, TALK, UPPER, WORK, CHAIN, FIRST_BRANCH };
+
+/* Allocated; *n is their number. */
+static int *descriptors(const struct supervised *supervised, const struct fs_config *config,
+			size_t *n)
+{
+	int *fds = malloc((FIRST_BRANCH + config->n_branches) * sizeof(*fds));
+
+	if (!fds)
+		return NULL;
+	fds[FUSE] = supervised->fuse_fd;
+	fds[SHARED] = supervised->shared_fd;
+	fds[LEDGER] = supervised->ledger_fd;
+	fds[TALK] = supervised->talk;
+	fds[UPPER] = config->upper;
+	fds[WORK] = config->work;
+	fds[CHAIN] = config->chain_dir;
+	memcpy(fds + FIRST_BRANCH, config->branches, config->n_branches * sizeof(*fds));
+	*n = FIRST_BRANCH + config->n_branches;
+	return fds;
+}
+
+static char *describe(const int fds[], size_t n)
+{
+	enum { MAX_DIGITS = 12 };
+	char *text = malloc(sizeof(option) + n * MAX_DIGITS), *at = text;
+
+	for (size_t i = 0; text && i < n; i++)
+		at += sprintf(at, "%s%d", i == 0 ? option : ",", fds[i]);
+	return text;
+}
+
+int successor_execute(int fd, char *const argv[], const struct supervised *supervised,
+		      const struct fs_config *config)
+{
+	size_t n_fds = 0, n_args = 0;
+	cleanup_free int *fds = descriptors(supervised, config, &n_fds);
+	cleanup_free char *text = fds ? describe(fds, n_fds) : NULL;
+	cleanup_free char **args = NULL;
+
+	while (argv[n_args])
+		n_args++;
+	args = calloc(n_args + 2, sizeof(*args));
+	if (!text || !args)
+		return -ENOMEM;
+	args[0] = argv[0];
+	args[1] = text;
+	memcpy(args + 2, argv + 1, (n_args - 1) * sizeof(*args));
+	for (size_t i = 0; i < n_fds; i++) {
+		if (fds[i] >= 0 && fcntl(fds[i], F_SETFD, 0) < 0)
+			return -errno;
+	}
+	execveat(fd, "", args, environ, AT_EMPTY_PATH);
+	return -errno;
+}
+
+/* --- taking over --- */
+
+const char *successor_asked(int argc, char *const argv[])
+{
+	if (argc < 2 || strncmp(argv[1], option, sizeof(option) - 1) != 0)
+		return NULL;
+	return argv[1] + sizeof(option) - 1;
+}
+
+int successor_talk(const char *text)
+{
+	int talk;
+
+	return sscanf(text, "%*d,%*d,%*d,%d", &talk) == 1 ? talk : -1;
+}
+
+/* The numbers of the option, allocated; NULL: they are not as they should be. */
+static int *parse(const char *text, size_t *ret_n)
+{
+	int *fds = calloc(strlen(text) + 1, sizeof(*fds));
+	size_t n = 0;
+	char *end;
+
+	for (; fds; text = end + 1) {
+		fds[n] = (int)strtol(text, &end, 10);
+		if (end == text || (fds[n] >= 0 && fcntl(fds[n], F_SETFD, FD_CLOEXEC) < 0))
+			break;
+		n++;
+		if (*end == ',')
+			continue;
+		if (*end || n < FIRST_BRANCH)
+			break;
+		*ret_n = n;
+		return fds;
+	}
+	free(fds);
+	return NULL;
+}
+
+/* Maps what the workers share, if it is what this program takes it for. */
+static int map_shared(int fd, struct shared **ret, char **error)
+{
+	struct mount_note note = { 0 };
+	struct shared *shared;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || pread(fd, &note, sizeof(note), 0) < 0)
+		return -errno;
+	if (note.magic != MOUNT_NOTE_MAGIC || note.version != SHARED_VERSION ||
+	    note.size != sizeof(*shared) || (uint64_t)st.st_size != sizeof(*shared)) {
+		if (asprintf(error,
+			     "the mount's state is of version %u (%llu bytes), the program's of "
+			     "version %d (%zu bytes)",
+			     note.version, (unsigned long long)note.size, SHARED_VERSION,
+			     sizeof(*shared)) < 0)
+			*error = NULL;
+		return -EPROTO;
+	}
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (shared == MAP_FAILED)
+		return -errno;
+	*ret = shared;
+	return 0;
+}
+
+int successor_take_over(const char *text, const struct options *options,
+			struct supervised *supervised, struct stack *stack, char **error)
+{
+	size_t n = 0;
+	cleanup_free int *fds = parse(text, &n);
+	int r = fds ? 0 : -EINVAL;
+
+	if (r == 0)
+		r = map_shared(fds[SHARED], &supervised->shared, error);
+	if (r == 0)
+		r = stack_adopt(options,
+				&(struct stack_fds){ .upper = fds[UPPER],
+						     .work = fds[WORK],
+						     .chain_dir = fds[CHAIN],
+						     .branches = fds + FIRST_BRANCH,
+						     .n_branches = n - FIRST_BRANCH },
+				stack);
+	if (r < 0)
+		return r;
+	supervised->fuse_fd = fds[FUSE];
+	supervised->shared_fd = fds[SHARED];
+	supervised->ledger_fd = fds[LEDGER];
+	supervised->is_restart = true;
+	return 0;
+}
