@@ -30,7 +30,8 @@ struct cmd {
 	int (*run)(int argc, char *argv[]);
 };
 
-extern const struct cmd cmd_import, cmd_images, cmd_mount, cmd_umount, cmd_containers, cmd_rm;
+extern const struct cmd cmd_import, cmd_images, cmd_mount, cmd_umount, cmd_containers, cmd_rm,
+	cmd_upgrade;
 
 /* The store the user named with --root or CAIRN_ROOT, or the default one. */
 void cmd_set_root(const char *path);

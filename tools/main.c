@@ -13,7 +13,7 @@
 #include "cmd.h"
 
 static const struct cmd *const commands[] = {
-	&cmd_import, &cmd_images, &cmd_mount, &cmd_umount, &cmd_containers, &cmd_rm,
+	&cmd_import, &cmd_images, &cmd_mount, &cmd_umount, &cmd_containers, &cmd_rm, &cmd_upgrade,
 };
 enum { N_COMMANDS = sizeof(commands) / sizeof(*commands) };
 

@@ -2,10 +2,12 @@
 #include "mount_point.h"
 
 #include <errno.h>
-#include <libgen.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,24 +55,68 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
+/*
+ * A line of mountinfo in parts: what is mounted and where.  False at the end.  The
+ * line, which *path is part of, is the caller's to free.
+ */
+static bool next_mount(FILE *file, char **line, dev_t *dev, char **path)
+{
+	size_t room = 0;
+	unsigned int major, minor;
+	char *rest, *field = NULL;
+
+	free(take_ptr(*line));
+	if (!file || getline(line, &room, file) <= 0)
+		return false;
+	rest = *line;
+	for (int i = 0; i < 5; i++) {
+		field = strsep(&rest, " ");
+		if (!field)
+			return false;
+		if (i == 2 && sscanf(field, "%u:%u", &major, &minor) == 2)
+			*dev = makedev(major, minor);
+	}
+	unescape(field);
+	*path = field;
+	return true;
+}
+
 bool mount_point_is_mounted(const char *path)
 {
 	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mountinfo", "re");
 	cleanup_free char *line = NULL;
-	size_t room = 0;
+	char *point;
+	dev_t dev;
 
-	while (file && getline(&line, &room, file) > 0) {
-		char *rest = line, *field = NULL;
-
-		for (int i = 0; i < 5; i++)
-			field = strsep(&rest, " ");
-		if (!field)
-			continue;
-		unescape(field);
-		if (strcmp(field, path) == 0)
+	while (next_mount(file, &line, &dev, &point)) {
+		if (strcmp(point, path) == 0)
 			return true;
 	}
 	return false;
+}
+
+char *mount_point_of_dev(dev_t wanted)
+{
+	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mountinfo", "re");
+	cleanup_free char *line = NULL;
+	char *point;
+	dev_t dev = 0;
+
+	while (next_mount(file, &line, &dev, &point)) {
+		if (dev == wanted)
+			return strdup(point);
+	}
+	return NULL;
+}
+
+int mount_point_dev(const char *path, dev_t *ret)
+{
+	struct statx st;
+
+	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, 0, &st) < 0)
+		return -errno;
+	*ret = makedev(st.stx_dev_major, st.stx_dev_minor);
+	return 0;
 }
 
 int process_run(char *const argv[])
