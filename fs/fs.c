@@ -117,6 +117,21 @@ static int open_work(struct fs *fs)
 	return r;
 }
 
+static int open_ino32(struct fs *fs)
+{
+	struct ino32 *table;
+	int r = ino32_open(fs->config->ino32_fd, INO32_MAX, &table);
+
+	if (r == 0 && fs->config->work >= 0 && !fs->config->is_restart) {
+		r = ino32_load(table, fs->config->work);
+		if (r < 0)
+			ino32_close(table);
+	}
+	if (r == 0)
+		fs->ino32 = table;
+	return r;
+}
+
 /* Answers 0, FS_STALE_CHAIN or -errno. */
 static int open_lower(struct fs *fs)
 {
@@ -215,6 +230,8 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 		r = open_work(fs);
 	if (r == 0 && config->upper >= 0)
 		r = probe_upper(config, fs->staging, &fs->caps);
+	if (r == 0 && config->ino32_fd > 0)
+		r = open_ino32(fs);
 	if (r == 0)
 		r = open_root(fs);
 	if (r == 0 && config->upper >= 0)
@@ -238,6 +255,9 @@ void fs_close(struct fs *fs)
 	ledger_close(fs->nodes.ledger);
 	lower_free(fs->lower);
 	state_close(fs->state);
+	if (fs->ino32 && fs->config->work >= 0)
+		ino32_save(fs->ino32, fs->config->work, !fs->config->is_volatile);
+	ino32_close(fs->ino32);
 	if (fs->staging >= 0) {
 		fd_remove_tree(fs->config->work, staging_name);
 		close(fs->staging);

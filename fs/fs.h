@@ -18,6 +18,7 @@
 
 #include "core/override.h"
 #include "core/whiteout.h"
+#include "ino32.h"
 #include "node.h"
 #include "state.h"
 
@@ -53,6 +54,7 @@ struct fs_config {
 	struct state_journal *journal; /* shared by the workers of a mount, or NULL */
 	struct quiet_note *quiet; /* shared too, QUIET_NOTES of them, or NULL */
 	int ledger_fd; /* shared like that (ledger.h); 0: none */
+	int ino32_fd; /* and this, for short numbers (ino32.h); 0: long ones are shown */
 	bool is_restart; /* another worker served this mount before */
 };
 
@@ -71,6 +73,7 @@ struct fs {
 	struct fdcache fds;
 	struct lower *lower;
 	struct nodes nodes;
+	struct ino32 *ino32; /* NULL: long numbers are shown */
 	struct state *state; /* NULL without a top branch, like what follows */
 	int staging; /* directory for what is being made */
 	int groups; /* directory for notes of names that are being copied up */

@@ -52,41 +52,44 @@ void op_reply_size(fuse_req_t req, ssize_t n)
 		fuse_reply_write(req, (size_t)n);
 }
 
-struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry)
+int op_entry_param(fuse_req_t req, const struct entry *entry, struct fuse_entry_param *ret)
 {
 	double timeout = op_mount(req)->timeout;
 
-	return (struct fuse_entry_param){ .ino = entry->node ? entry->node->ino : 0,
-					  .attr = op_shown(req, &entry->st),
+	*ret = (struct fuse_entry_param){ .ino = entry->node ? entry->node->ino : 0,
 					  .attr_timeout = timeout,
 					  .entry_timeout = timeout };
+	return op_shown(req, &entry->st, &ret->attr);
 }
 
-static void reply_param(fuse_req_t req, const struct entry *entry,
-			const struct fuse_entry_param *param)
+static void reply_entry(fuse_req_t req, const struct entry *entry, bool is_link)
 {
+	struct fuse_entry_param param;
+	int r = op_entry_param(req, entry, &param);
+
+	if (r < 0) {
+		fuse_reply_err(req, -r);
+		return;
+	}
+	if (is_link)
+		param.attr_timeout = 0;
 	/* Counted before the answer: the kernel may forget the node as soon as it has it. */
 	if (entry->node && !attempt_tell(entry->node)) {
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
-	if (fuse_reply_entry(req, param) < 0 && entry->node)
+	if (fuse_reply_entry(req, &param) < 0 && entry->node)
 		attempt_untell(entry->node);
 }
 
 void op_reply_entry(fuse_req_t req, const struct entry *entry)
 {
-	struct fuse_entry_param param = op_entry_param(req, entry);
-
-	reply_param(req, entry, &param);
+	reply_entry(req, entry, false);
 }
 
 void op_reply_link(fuse_req_t req, const struct entry *entry)
 {
-	struct fuse_entry_param param = op_entry_param(req, entry);
-
-	param.attr_timeout = 0;
-	reply_param(req, entry, &param);
+	reply_entry(req, entry, true);
 }
 
 int op_caller(fuse_req_t req, struct caller *ret)
@@ -98,7 +101,8 @@ int op_caller(fuse_req_t req, struct caller *ret)
 	if (!idmap_store(mount->uids, ctx->uid, &ret->uid) ||
 	    !idmap_store(mount->gids, ctx->gid, &ret->gid))
 		return -EOVERFLOW;
-	return 0;
+	/* Each thread may be making something. */
+	return ino32_has_room(mount->fs->ino32, ATTEMPT_PLACES) ? 0 : -ENOSPC;
 }
 
 bool op_is_member(fuse_req_t req, gid_t shown)
@@ -140,14 +144,20 @@ struct op_killer op_killer(fuse_req_t req)
 				   .req = req };
 }
 
-struct stat op_shown(fuse_req_t req, const struct stat *st)
+int op_shown(fuse_req_t req, const struct stat *st, struct stat *ret)
 {
 	struct mount *mount = op_mount(req);
-	struct stat shown = *st;
+	uint32_t ino = 0;
+	int r = mount->fs->ino32 ? ino32_get(mount->fs->ino32, st->st_ino, &ino) : 0;
 
-	shown.st_uid = idmap_show(mount->uids, st->st_uid);
-	shown.st_gid = idmap_show(mount->gids, st->st_gid);
-	return shown;
+	if (r < 0)
+		return r;
+	*ret = *st;
+	ret->st_uid = idmap_show(mount->uids, st->st_uid);
+	ret->st_gid = idmap_show(mount->gids, st->st_gid);
+	if (mount->fs->ino32)
+		ret->st_ino = ino;
+	return 0;
 }
 
 /*

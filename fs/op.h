@@ -53,7 +53,8 @@ void op_reply_entry(fuse_req_t req, const struct entry *entry);
  * file at a time are answered in any order, and it would keep the last count.
  */
 void op_reply_link(fuse_req_t req, const struct entry *entry);
-struct fuse_entry_param op_entry_param(fuse_req_t req, const struct entry *entry);
+/* What such an answer is made of; as op_shown. */
+int op_entry_param(fuse_req_t req, const struct entry *entry, struct fuse_entry_param *ret);
 
 /* The handlers of op_dir.c, op_file.c and op_attr.c. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
@@ -97,7 +98,10 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 			struct fuse_file_info *fi_out, size_t len, int flags);
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 
-/* Who asks, for what creates: 0, or -EOVERFLOW when that id cannot be stored. */
+/*
+ * Who asks, for what creates: 0; -EOVERFLOW when that id cannot be stored; -ENOSPC
+ * when there is no number left that could be shown of what is made.
+ */
 int op_caller(fuse_req_t req, struct caller *ret);
 
 /* The request's caller as a killer, for as long as the request lives. */
@@ -113,7 +117,10 @@ bool op_is_member(fuse_req_t req, gid_t shown);
 /* Tells the kernel that names in a directory or of a file have changed; for struct nodes. */
 void op_changed(void *session, uint64_t ino);
 
-/* Attributes as the mount shows them. */
-struct stat op_shown(fuse_req_t req, const struct stat *st);
+/*
+ * Attributes as the mount shows them.  With ino32_t (ino32.h) -EOVERFLOW where no
+ * number is left, or -ENOMEM; otherwise 0.
+ */
+int op_shown(fuse_req_t req, const struct stat *st, struct stat *ret);
 
 #endif

@@ -15,12 +15,12 @@ static void reply_attr(fuse_req_t req, int r, const struct stat *st)
 {
 	struct stat shown;
 
-	if (r < 0) {
+	if (r >= 0)
+		r = op_shown(req, st, &shown);
+	if (r < 0)
 		fuse_reply_err(req, -r);
-		return;
-	}
-	shown = op_shown(req, st);
-	fuse_reply_attr(req, &shown, op_mount(req)->timeout);
+	else
+		fuse_reply_attr(req, &shown, op_mount(req)->timeout);
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -109,11 +109,12 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_f
 	r = fs_getattr(op_fs(req), node, &st);
 	if (r == 0)
 		r = fs_birth(op_fs(req), node, &birth);
+	if (r == 0)
+		r = op_shown(req, &st, &st);
 	if (r < 0) {
 		fuse_reply_err(req, -r);
 		return;
 	}
-	st = op_shown(req, &st);
 	stx.stx_ino = st.st_ino;
 	stx.stx_mode = (uint16_t)st.st_mode;
 	stx.stx_nlink = (uint32_t)st.st_nlink;
@@ -201,7 +202,8 @@ static int kill_setgid(fuse_req_t req, struct node *node, const char *name)
 	if (strcmp(name, "system.posix_acl_access") != 0 || fuse_req_ctx(req)->uid == 0)
 		return 0;
 	r = fs_getattr(op_fs(req), node, &st);
-	if (r < 0 || !(st.st_mode & S_ISGID) || op_is_member(req, op_shown(req, &st).st_gid))
+	if (r < 0 || !(st.st_mode & S_ISGID) ||
+	    op_is_member(req, idmap_show(op_mount(req)->gids, st.st_gid)))
 		return r;
 	st.st_mode &= ~(mode_t)S_ISGID;
 	return fs_setattr(op_fs(req), node, &st, FS_SET_MODE, NULL, &st);

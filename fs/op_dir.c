@@ -161,6 +161,7 @@ struct page {
 	unsigned int reading; /* the number of the reading it is part of (fs.h) */
 	char *bytes;
 	size_t size, used;
+	int error; /* why a name could not be added, though there was room; a negative errno */
 };
 
 /* A position as the kernel has it: the number of a reading, and a cookie. */
@@ -169,16 +170,19 @@ static off_t position(unsigned int reading, uint64_t cookie)
 	return (off_t)((uint64_t)reading << LISTING_COOKIE_BITS | cookie);
 }
 
-/* False when the page is full. */
+/* False when the page is full, or with page->error set. */
 static bool add(struct page *page, const char *name, const struct entry *entry, uint64_t cookie)
 {
-	struct fuse_entry_param param = op_entry_param(page->req, entry);
 	off_t after = position(page->reading, cookie);
 	char *at = page->bytes + page->used;
-	size_t left = page->size - page->used;
-	size_t n = page->is_plus ? fuse_add_direntry_plus(page->req, at, left, name, &param, after)
-				 : fuse_add_direntry(page->req, at, left, name, &entry->st, after);
+	size_t n, left = page->size - page->used;
+	struct fuse_entry_param param;
 
+	page->error = op_entry_param(page->req, entry, &param);
+	if (page->error < 0)
+		return false;
+	n = page->is_plus ? fuse_add_direntry_plus(page->req, at, left, name, &param, after)
+			  : fuse_add_direntry(page->req, at, left, name, &param.attr, after);
 	if (n > left)
 		return false;
 	page->used += n;
@@ -265,6 +269,11 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 		return;
 	}
 	fill(&page, dir, listing, (uint64_t)offset & ((1ULL << LISTING_COOKIE_BITS) - 1));
+	/* Names that come before one with an error are given first; it is met with again. */
+	if (page.used == 0 && page.error < 0) {
+		fuse_reply_err(req, -page.error);
+		return;
+	}
 	if (page.used == 0)
 		is_outdated = fs_reading_end(dir, page.reading);
 	if (is_outdated)

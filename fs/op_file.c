@@ -30,8 +30,10 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 		r = find_tmpfile(op_fs(req), ino, &entry);
 	else if (r == 0)
 		r = fs_tmpfile(op_fs(req), dir, mode & 07777, &caller, &entry);
-	if (r == 0)
+	if (r == 0) {
 		attempt_begin(entry.node->ino);
+		r = op_entry_param(req, &entry, &param);
+	}
 	if (r == 0 && !attempt_tell(entry.node))
 		r = -ENOMEM;
 	if (r < 0) {
@@ -40,7 +42,6 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 	}
 	fi->keep_cache = 1;
 	fi->noflush = 1;
-	param = op_entry_param(req, &entry);
 	if (fuse_reply_create(req, &param, fi) < 0)
 		attempt_untell(entry.node);
 }

@@ -45,6 +45,7 @@ const char options_help[] =
 	"  whiteout=auto|file      whiteouts are devices if that can be, or always .wh. files\n"
 	"  userxattr               marks in the user namespace of xattrs\n"
 	"  static_nlink            directories have a link count of 1\n"
+	"  ino32_t                 inode numbers that are shown fit into 32 bits\n"
 	"  uidmapping=C:H:N[:...]  N ids from C on are stored, and shown as those from H on;\n"
 	"  gidmapping=C:H:N[:...]  others are shown as 65534\n"
 	"  squash_to_uid=ID, squash_to_gid=ID, squash_to_root\n"
@@ -102,6 +103,7 @@ static const struct spec specs[] = {
 	{ "volatile", SET, AT(is_volatile) },
 	{ "redirect_dir", SWITCH, AT(redirect_dir) },
 	{ "static_nlink", SET, AT(static_nlink) },
+	{ "ino32_t", SET, AT(ino32) },
 	{ "suid", SET, AT(has_suid) },
 	{ "nosuid", CLEAR, AT(has_suid) },
 	{ "dev", SET, AT(has_dev) },

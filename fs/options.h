@@ -31,6 +31,7 @@ struct options {
 	bool user_xattrs;
 	bool file_whiteouts;
 	bool static_nlink;
+	bool ino32; /* st_ino and d_ino fit into 32 bits */
 	bool has_suid, has_dev, has_exec;
 	int atime; /* of enum atime */
 	struct idmap uids, gids;

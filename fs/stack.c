@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
@@ -328,6 +329,17 @@ static int begin(const struct options *options, size_t n_branches, struct stack 
 	return ret->branches ? 0 : -ENOMEM;
 }
 
+/* Made here, where the directories are opened, because it is held and inherited as they are. */
+static int make_ino32(struct stack *stack)
+{
+	int fd = memfd_create("cairnfs ino32", MFD_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	stack->config.ino32_fd = fd;
+	return 0;
+}
+
 int stack_open(const struct options *options, struct stack *ret, char **error)
 {
 	struct stack *stack = ret;
@@ -351,6 +363,8 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 		r = check_volatile(options, stack->config.work, error);
 	if (r == 0 && options->chain)
 		r = open_chain(options, stack, error);
+	if (r == 0 && options->ino32)
+		r = make_ino32(stack);
 	return r;
 }
 
@@ -365,6 +379,7 @@ int stack_adopt(const struct options *options, const struct stack_fds *fds, stru
 	ret->config.upper = fds->upper;
 	ret->config.work = fds->work;
 	ret->config.chain_dir = fds->chain_dir;
+	ret->config.ino32_fd = fds->ino32 > 0 ? fds->ino32 : 0;
 	return 0;
 }
 
@@ -379,4 +394,6 @@ void stack_done(struct stack *stack)
 		close(stack->config.work);
 	if (stack->config.chain_dir >= 0)
 		close(stack->config.chain_dir);
+	if (stack->config.ino32_fd > 0)
+		close(stack->config.ino32_fd);
 }

@@ -17,7 +17,7 @@ static const char option[] = "--take-over=";
 /* --- handing on --- */
 
 /* What is handed on, in the order of the option. */
-enum { FUSE, SHARED, LEDGER, TALK, UPPER, WORK, CHAIN, FIRST_BRANCH };
+enum { FUSE, SHARED, LEDGER, TALK, UPPER, WORK, CHAIN, INO32, FIRST_BRANCH };
 
 /* Allocated; *n is their number. */
 static int *descriptors(const struct supervised *supervised, const struct fs_config *config,
@@ -34,6 +34,7 @@ static int *descriptors(const struct supervised *supervised, const struct fs_con
 	fds[UPPER] = config->upper;
 	fds[WORK] = config->work;
 	fds[CHAIN] = config->chain_dir;
+	fds[INO32] = config->ino32_fd > 0 ? config->ino32_fd : -1;
 	memcpy(fds + FIRST_BRANCH, config->branches, config->n_branches * sizeof(*fds));
 	*n = FIRST_BRANCH + config->n_branches;
 	return fds;
@@ -152,6 +153,7 @@ int successor_take_over(const char *text, const struct options *options,
 				&(struct stack_fds){ .upper = fds[UPPER],
 						     .work = fds[WORK],
 						     .chain_dir = fds[CHAIN],
+						     .ino32 = fds[INO32],
 						     .branches = fds + FIRST_BRANCH,
 						     .n_branches = n - FIRST_BRANCH },
 				stack);

@@ -4,7 +4,7 @@
  * as the mount was, with one option before all others that says by which
  * descriptors it gets what its predecessors had, as numbers:
  *
- *   --take-over=FUSE,SHARED,LEDGER,TALK,UPPER,WORK,CHAIN[,BRANCH]...
+ *   --take-over=FUSE,SHARED,LEDGER,TALK,UPPER,WORK,CHAIN,INO32[,BRANCH]...
  *
  * with -1 for what there is not.  It does not open any path of the other options,
  * which may mean something else by now, or nothing.

@@ -67,6 +67,7 @@ void orphan_remove(struct fs *fs, uint64_t ino)
 		fd_remove_tree(fs->orphans, name.s);
 	} else {
 		state_drop(fs->state, st.st_ino);
+		ino32_drop(fs->ino32, ino);
 		/* Freeing it can take long: it goes with what is staged. */
 		r = fd_rename(fs->orphans, name.s, staged.dirfd, staged.name, 0);
 		if (r == -EPERM && fd_take_flags(fs->orphans, name.s) == 0)

@@ -314,6 +314,7 @@ static void test_what_engines_pass(void)
 		"comment=x",
 		"noxattrs=1",
 		"writeback=1",
+		"ino32_t",
 		"metacopy=off",
 		"whiteout=file",
 		"whiteout=auto",

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Short numbers: what a mount with ino32_t shows in place of its own inode
+ * numbers, for programs that cannot take more than 32 bits.  Nodes keep the long
+ * ones; only what is shown as st_ino and d_ino is translated.
+ *
+ * A number below INO32_FIRST is shown as it is.  Any other is given one from
+ * INO32_FIRST on when it is first shown, and keeps it until it is dropped.  So no
+ * two are ever shown alike.
+ *
+ * The numbers given out are in memory that outlives a worker (a memfd), and, if
+ * they are saved, in a file in the work directory.
+ *
+ * All functions may be called from any thread.
+ */
+#ifndef FS_INO32_H
+#define FS_INO32_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ino32;
+
+#define INO32_FIRST (UINT32_C(1) << 31)
+
+/* How many can be given out: 2^32-1 is no inode number. */
+#define INO32_MAX (INO32_FIRST - 1)
+
+/*
+ * Opens the table in `fd`, which stays the caller's and is empty at first; what
+ * an earlier worker gave out is known.  No more than `max` are given out at a
+ * time.  0 or negative errno.
+ */
+int ino32_open(int fd, uint32_t max, struct ino32 **ret);
+/* Leaves what is in `fd` as it is. Accepts NULL. */
+void ino32_close(struct ino32 *table);
+
+/*
+ * Writes to the work directory what is given out, and reads into an empty table
+ * what was.  A file that is not there, or not whole, holds none.  0 or negative
+ * errno.
+ */
+int ino32_save(struct ino32 *table, int workdir, bool do_sync);
+int ino32_load(struct ino32 *table, int workdir);
+
+/* What `ino` is shown as: 0, -EOVERFLOW when no number is left, or -ENOMEM. */
+int ino32_get(struct ino32 *table, uint64_t ino, uint32_t *ret);
+
+/* Whether `n` more can be given out. Accepts NULL, which gives out none: true. */
+bool ino32_has_room(struct ino32 *table, uint32_t n);
+
+/*
+ * Nobody knows `ino` any more, and if it was given to an object born in upper,
+ * it never comes again: what it was shown as may be given out anew.  Numbers of
+ * lower objects are kept.  Accepts NULL.
+ */
+void ino32_drop(struct ino32 *table, uint64_t ino);
+
+#endif
