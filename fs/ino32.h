@@ -23,8 +23,11 @@ struct ino32;
 
 #define INO32_FIRST (UINT32_C(1) << 31)
 
-/* How many can be given out: 2^32-1 is no inode number. */
-#define INO32_MAX (INO32_FIRST - 1)
+/* What is no number. */
+#define INO32_NONE UINT32_MAX
+
+/* How many can be given out. */
+#define INO32_MAX (INO32_NONE - INO32_FIRST)
 
 /*
  * Opens the table in `fd`, which stays the caller's and is empty at first; what

@@ -160,6 +160,16 @@ int op_shown(fuse_req_t req, const struct stat *st, struct stat *ret)
 	return 0;
 }
 
+uint64_t op_listed(fuse_req_t req, uint64_t ino)
+{
+	struct ino32 *table = op_fs(req)->ino32;
+	uint32_t shown = INO32_NONE;
+
+	if (!table)
+		return ino;
+	return ino32_get(table, ino, &shown) < 0 ? INO32_NONE : shown;
+}
+
 /*
  * An answer with the attributes of a directory or file that was on its way while
  * names in it or of it changed may reach the kernel's cache after the change did, and would stay.

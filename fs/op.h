@@ -123,4 +123,10 @@ void op_changed(void *session, uint64_t ino);
  */
 int op_shown(fuse_req_t req, const struct stat *st, struct stat *ret);
 
+/*
+ * A number as listings show it; INO32_NONE where op_shown fails: one name must not
+ * hide those after it, and programs take EOVERFLOW for a reason to read on.
+ */
+uint64_t op_listed(fuse_req_t req, uint64_t ino);
+
 #endif

@@ -161,7 +161,6 @@ struct page {
 	unsigned int reading; /* the number of the reading it is part of (fs.h) */
 	char *bytes;
 	size_t size, used;
-	int error; /* why a name could not be added, though there was room; a negative errno */
 };
 
 /* A position as the kernel has it: the number of a reading, and a cookie. */
@@ -170,19 +169,17 @@ static off_t position(unsigned int reading, uint64_t cookie)
 	return (off_t)((uint64_t)reading << LISTING_COOKIE_BITS | cookie);
 }
 
-/* False when the page is full, or with page->error set. */
-static bool add(struct page *page, const char *name, const struct entry *entry, uint64_t cookie)
+/* False when the page is full. */
+static bool add(struct page *page, const char *name, const struct fuse_entry_param *param,
+		uint64_t cookie)
 {
 	off_t after = position(page->reading, cookie);
 	char *at = page->bytes + page->used;
-	size_t n, left = page->size - page->used;
-	struct fuse_entry_param param;
+	size_t left = page->size - page->used;
+	size_t n = page->is_plus
+			   ? fuse_add_direntry_plus(page->req, at, left, name, param, after)
+			   : fuse_add_direntry(page->req, at, left, name, &param->attr, after);
 
-	page->error = op_entry_param(page->req, entry, &param);
-	if (page->error < 0)
-		return false;
-	n = page->is_plus ? fuse_add_direntry_plus(page->req, at, left, name, &param, after)
-			  : fuse_add_direntry(page->req, at, left, name, &param.attr, after);
 	if (n > left)
 		return false;
 	page->used += n;
@@ -190,37 +187,48 @@ static bool add(struct page *page, const char *name, const struct entry *entry, 
 }
 
 /* An entry that says no more than number and type. */
-static struct entry bare_entry(uint64_t ino, unsigned char type)
+static struct fuse_entry_param bare(const struct page *page, uint64_t ino, unsigned char type)
 {
-	return (struct entry){ .st = { .st_ino = ino, .st_mode = DTTOIF(type) } };
+	return (struct fuse_entry_param){ .attr = { .st_ino = op_listed(page->req, ino),
+						    .st_mode = DTTOIF(type) } };
 }
 
 static bool add_dots(struct page *page, struct node *dir, uint64_t cookie)
 {
 	cleanup_node struct node *parent = fs_parent(dir);
-	struct entry self = bare_entry(dir->ino, DT_DIR), up = bare_entry(parent->ino, DT_DIR);
+	struct fuse_entry_param self = bare(page, dir->ino, DT_DIR);
+	struct fuse_entry_param up = bare(page, parent->ino, DT_DIR);
 
 	if (cookie < LISTING_DOT && !add(page, ".", &self, LISTING_DOT))
 		return false;
 	return cookie >= LISTING_DOTDOT || add(page, "..", &up, LISTING_DOTDOT);
 }
 
+static bool add_bare(struct page *page, const struct listing_entry *listed)
+{
+	struct fuse_entry_param param = bare(page, listed->ino, listed->type);
+
+	return add(page, listed->name, &param, listed->cookie);
+}
+
 /* Adds a name with everything a lookup gives; the kernel then knows the node. */
-static int add_looked_up(struct page *page, struct node *dir, const struct listing_entry *listed)
+static bool add_looked_up(struct page *page, struct node *dir, const struct listing_entry *listed)
 {
 	cleanup_entry struct entry entry = { 0 };
+	struct fuse_entry_param param;
 	int r = fs_lookup(op_fs(page->req), dir, listed->name, &entry);
 
 	if (r == FS_ABSENT)
 		return true; /* removed since it was listed */
+	if (r == FS_FOUND)
+		r = op_entry_param(page->req, &entry, &param);
 	if (r < 0)
-		entry = bare_entry(listed->ino, listed->type);
-	if (entry.node && !attempt_tell(entry.node))
+		return add_bare(page, listed);
+	if (!attempt_tell(entry.node))
 		return false;
-	if (add(page, listed->name, &entry, listed->cookie))
+	if (add(page, listed->name, &param, listed->cookie))
 		return true;
-	if (entry.node)
-		attempt_untell(entry.node);
+	attempt_untell(entry.node);
 	return false;
 }
 
@@ -231,10 +239,10 @@ static void fill(struct page *page, struct node *dir, const struct listing *list
 		return;
 	for (size_t i = listing_after(listing, cookie); i < listing_count(listing); i++) {
 		const struct listing_entry *listed = listing_at(listing, i);
-		struct entry entry = bare_entry(listed->ino, listed->type);
+		bool is_added = page->is_plus ? add_looked_up(page, dir, listed)
+					      : add_bare(page, listed);
 
-		if (page->is_plus ? !add_looked_up(page, dir, listed)
-				  : !add(page, listed->name, &entry, listed->cookie))
+		if (!is_added)
 			return;
 	}
 }
@@ -269,11 +277,6 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 		return;
 	}
 	fill(&page, dir, listing, (uint64_t)offset & ((1ULL << LISTING_COOKIE_BITS) - 1));
-	/* Names that come before one with an error are given first; it is met with again. */
-	if (page.used == 0 && page.error < 0) {
-		fuse_reply_err(req, -page.error);
-		return;
-	}
 	if (page.used == 0)
 		is_outdated = fs_reading_end(dir, page.reading);
 	if (is_outdated)
