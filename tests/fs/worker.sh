@@ -12,15 +12,6 @@ echo lower >l/f
 echo x >l/d/x
 mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m
 
-# The daemon's processes: the supervisor, and the worker, which is its child.
-worker() {
-	for pid in $(marked_processes); do
-		[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -d ' ' -f 1)" = "$CAIRNFS" ] || continue
-		parent=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$pid/stat")
-		[ "$(tr '\0' ' ' <"/proc/$parent/cmdline" | cut -d ' ' -f 1)" = "$CAIRNFS" ] || continue
-		echo "$pid"
-	done
-}
 another_worker() {
 	now=$(worker)
 	[ -n "$now" ] && [ "$now" != "$old" ]
