@@ -14,7 +14,7 @@ mount -t tmpfs none t
 # numbers DIR [long]: path and number of all that is there, sorted by path, each checked. With "long", they are to be too long.
 numbers() {
 	python3 - "$@" <<'END' || fail "numbers of $1, see above"
-import ctypes, mmap, os, sys
+import ctypes, fcntl, mmap, os, sys
 libc = ctypes.CDLL(None, use_errno=True)
 
 class Dirent(ctypes.Structure):
@@ -44,9 +44,12 @@ def node(path):
         raise OSError(ctypes.get_errno(), path)
     return handle.data[0] << 32 | handle.data[1]
 
-def seen_in_maps(path):
+def seen_in_proc(path):
     with open(path, "rb") as f, mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ):
-        return [int(line.split()[4]) for line in open("/proc/self/maps") if line.rstrip().endswith(path)]
+        fcntl.lockf(f, fcntl.LOCK_SH)
+        maps = [int(line.split()[4]) for line in open("/proc/self/maps") if line.rstrip().endswith(path)]
+        locks = [line.split() for line in open("/proc/locks")]
+        return maps + [int(lock[5].split(":")[2]) for lock in locks if lock[4] == str(os.getpid())]
 
 top, is_long = sys.argv[1], len(sys.argv) > 2
 bad, nodes, lines = [], {}, []
@@ -59,9 +62,8 @@ def check(path, number, from_listing):
         bad.append(f"{path}: {number} does not fit")
     if nodes.setdefault(number, node(path)) != node(path):
         bad.append(f"{path}: {number} is another object's too")
-    st = os.lstat(path)
-    if path.endswith("/mapped") and seen_in_maps(os.path.realpath(path)) != [number]:
-        bad.append(f"{path}: {number}, {seen_in_maps(os.path.realpath(path))} in maps")
+    if path.endswith("/mapped") and seen_in_proc(os.path.realpath(path)) != [number, number]:
+        bad.append(f"{path}: {number}, {seen_in_proc(os.path.realpath(path))} in maps and locks")
 
 def walk(path, number, above):
     names = listed(path)
@@ -213,6 +215,7 @@ writable() {
 	mount_cairnfs -o "ino32_t,lowerdir=t/low:low,upperdir=u,workdir=w,$options" m
 	numbers m >"$TMP/out"
 	umount m
+	await_daemons || fail "daemons do not end"
 	[ ! -e w/ino32.new ] || fail "left: w/ino32.new"
 }
 writable timeout=0,fsync=0
