@@ -90,6 +90,31 @@ mount_refused() {
 		fail "not refused with '$refused_regex': cairnfs $*"
 }
 
+is_cairnfs() {
+	[ "$(tr '\0' ' ' 2>"$lib_log/none" <"/proc/$1/cmdline" | cut -d ' ' -f 1)" = "$CAIRNFS" ]
+}
+
+# daemon_process supervisor|worker: the pid of that process of each daemon that this test runs. The supervisor was started as
+# "$CAIRNFS" and by no such process (it is the only one with --no-recover); workers are its children.
+daemon_process() (
+	for pid in $(marked_processes); do
+		parent=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$pid/stat" 2>"$lib_log/none") || continue
+		if is_cairnfs "$parent"; then
+			[ "$1" != worker ] || echo "$pid"
+		elif is_cairnfs "$pid"; then
+			[ "$1" != supervisor ] || echo "$pid"
+		fi
+	done
+)
+
+supervisor() {
+	daemon_process supervisor
+}
+
+worker() {
+	daemon_process worker
+}
+
 # expect_stderr REGEX: daemons may say lines that match, and one of them must.
 expect_stderr() {
 	printf '%s\n' "$1" >>"$lib_log/expected"

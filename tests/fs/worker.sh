@@ -57,9 +57,7 @@ umount m
 "$CAIRNFS" --no-recover -o lowerdir=l,upperdir=u,workdir=w m
 [ "$(cat m/new)" = before ] || fail "--no-recover"
 [ -z "$(worker)" ] || fail "--no-recover: two processes"
-pid=$(marked_processes | while read -r pid; do
-	[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -d ' ' -f 1)" != "$CAIRNFS" ] || echo "$pid"
-done)
+pid=$(supervisor)
 kill "$pid"
 gone() {
 	! kill -0 "$pid" 2>"$TMP/none"
