@@ -1,15 +1,21 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-3.0-or-later
-# compare.sh CAIRNFS LOWER TARBALL [ROUNDS]: how long everyday work takes on a cairnfs mount, on kernel overlayfs and on
-# fuse-overlayfs, and what the ratios are. LOWER is a directory with some thousand files, TARBALL is unpacked on the mount.
+# compare.sh CAIRNFS LOWER TARBALL [ROUNDS]: how long everyday work takes on a cairnfs mount, on one without recovery, on
+# kernel overlayfs and on fuse-overlayfs, and what the ratios are. LOWER is a directory with some thousand files, TARBALL is
+# unpacked on the mount.
 #
-# Prints `NAME VALUE UNIT` lines: for each job the median in ms on each, then cairnfs to the others as a ratio. The filesystems
-# take turns, each time on a fresh xfs image: ext4 makes files slowly for a while after many were removed. As root.
+# Prints `NAME VALUE UNIT` lines: for each job the median in ms on each, then cairnfs to the others as a ratio:
+#
+#	JOB-cairnfs, JOB-cairnfs-alone (that is --no-recover), JOB-overlay, JOB-fuse-overlayfs (if it is installed)   ms
+#	JOB-to-cairnfs-alone (what recovery costs: 1.00 is nothing), JOB-to-overlay, JOB-to-fuse-overlayfs            ratio
+#
+# The filesystems take turns, each time on a fresh xfs image: ext4 makes files slowly for a while after many were removed. The
+# job create-small unpacks 5,000 files of half a kB, so that little but the filesystem is measured. As root.
 set -euo pipefail
 
-[ $# -ge 3 ] || { sed -n '3,4s/^# //p' "$0" >&2 && exit 2; }
+[ $# -ge 3 ] || { sed -n '3,5s/^# //p' "$0" >&2 && exit 2; }
 cairnfs=$(realpath "$1") lower=$(realpath "$2") tarball=$(realpath "$3") rounds=${4:-3}
-kinds="cairnfs overlay"
+kinds="cairnfs cairnfs-alone overlay"
 ! command -v fuse-overlayfs >/dev/null || kinds="$kinds fuse-overlayfs"
 work=$(mktemp -d)
 cleanup() {
@@ -20,6 +26,17 @@ cleanup() {
 }
 trap cleanup EXIT
 mkdir "$work/mnt" "$work/disk" "$work/times"
+
+# 50 directories with 100 files each.
+make_small() {
+	local dir
+	for dir in $(seq 50); do
+		mkdir -p "$work/small/$dir"
+		seq -f '%0500.0f' 100 | split -l 1 - "$work/small/$dir/"
+	done
+	tar -cf "$work/small.tar" -C "$work/small" .
+	rm -r "$work/small"
+}
 
 # timed NAME COMMAND...: adds the milliseconds to NAME's times on this kind of mount.
 timed() {
@@ -35,6 +52,7 @@ mount_kind() {
 	local options="lowerdir=$work/disk/lower,upperdir=$work/disk/upper,workdir=$work/disk/work"
 	case $kind in
 	cairnfs) "$cairnfs" -o "$options" "$work/mnt" ;;
+	cairnfs-alone) "$cairnfs" --no-recover -o "$options" "$work/mnt" ;;
 	overlay) mount -t overlay overlay -o "$options" "$work/mnt" ;;
 	fuse-overlayfs) fuse-overlayfs -o "$options" "$work/mnt" ;;
 	esac
@@ -45,6 +63,7 @@ jobs() {
 	timed walk-again find . -xdev -ls
 	timed read-first tar -cf "$work/disk/read.tar" lower
 	timed read-again tar -cf "$work/disk/read.tar" lower
+	timed create-small tar -xf "$work/small.tar" -C small
 	timed untar tar -xf "$tarball" -C unpacked
 	timed chmod-lower chmod -R g+w lower
 	timed rm-unpacked rm -rf unpacked
@@ -58,7 +77,7 @@ round() {
 	mkdir -p "$work/disk/lower/lower" "$work/disk/upper" "$work/disk/work"
 	cp -a "$lower/." "$work/disk/lower/lower"
 	mount_kind 2>"$work/out"
-	mkdir "$work/mnt/unpacked"
+	mkdir "$work/mnt/unpacked" "$work/mnt/small"
 	(cd "$work/mnt" && jobs)
 	umount "$work/mnt"
 	sleep 0.2 # a daemon lets go of the disk
@@ -71,6 +90,7 @@ median() {
 	sort -n "$1" | sed -n "$((($(wc -l <"$1") + 1) / 2))p"
 }
 
+make_small
 for _ in $(seq "$rounds"); do
 	for kind in $kinds; do
 		round
