@@ -123,6 +123,7 @@ END
 # The compiler's temporary files are on the mount too.
 compile_run() {
 	cd "$1" && timeout 600 sh -ec '
+		unset MAKEFLAGS MFLAGS MAKELEVEL # of `make check-survive`
 		export LC_ALL=C TMPDIR=tmp
 		rm -rf obj program
 		for seed in 1 2; do
