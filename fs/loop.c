@@ -23,6 +23,7 @@
 
 enum {
 	NOTIFY_RESEND = 7, /* FUSE_NOTIFY_RESEND, which headers before Linux 6.9 lack */
+	REST_SECONDS = 5,
 };
 
 struct loop;
@@ -221,6 +222,31 @@ static void join_all(struct loop *loop)
 	}
 }
 
+/*
+ * Answers what is still there: an unmount that leaves users behind starts to write
+ * back what they have mapped, and does not wait for it.  Each answer makes the
+ * kernel send more, before it is given, until there is no more; or, if somebody goes
+ * on asking, until the time is up.
+ */
+static void answer_rest(struct loop *loop)
+{
+	struct attempt *place = &loop->shared->attempts.places[0];
+	struct pollfd device = { .fd = fuse_session_fd(loop->session), .events = POLLIN };
+	const atomic_bool is_ending = false;
+	struct timespec end, now;
+
+	clock_gettime(CLOCK_MONOTONIC, &end);
+	end.tv_sec += REST_SECONDS;
+	while (poll(&device, 1, 0) == 1 && device.revents == POLLIN) {
+		ssize_t n = receive(loop->session, place, &is_ending);
+
+		clock_gettime(CLOCK_MONOTONIC, &now);
+		if (n <= 0 || now.tv_sec > end.tv_sec)
+			break;
+		answer(loop, place, (size_t)n);
+	}
+}
+
 /* If there is a supervisor, it is the one to end us; limits and pipes of ours are nobody's end. */
 static void handle_signals(bool is_supervised)
 {
@@ -320,6 +346,8 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 	if (r == LOOP_ASKED && supervised->talk < 0)
 		supervised->alone->unmount(supervised->alone->context);
 	join_all(&loop);
+	if (r == LOOP_ASKED)
+		answer_rest(&loop);
 	pthread_mutex_destroy(&loop.lock);
 	close(loop.over);
 	return r;

@@ -2,11 +2,13 @@
 /* Mounting, and unmounting, by libfuse as far as that needs it. */
 #define FUSE_USE_VERSION 318
 #include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <unistd.h>
 
 #include "daemon.h"
 
@@ -116,6 +118,15 @@ static bool is_unmounted(const struct daemon *daemon)
 	return poll(&device, 1, 0) == 1 && device.revents & POLLERR;
 }
 
+/* What somebody has mapped and keeps in use is not written back because of an unmount. */
+static void write_back(const char *mountpoint)
+{
+	cleanup_fd int fd = open(mountpoint, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0)
+		syncfs(fd);
+}
+
 void daemon_unmount(struct daemon *daemon)
 {
 	const char *mountpoint = daemon->options.mountpoint;
@@ -125,6 +136,7 @@ void daemon_unmount(struct daemon *daemon)
 		return;
 	if (daemon->mount_id && stack_mount_id(mountpoint, NULL) != daemon->mount_id)
 		return;
+	write_back(mountpoint);
 	/* Without the right to, it is done by fusermount3. */
 	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno == EPERM)
 		fuse_session_unmount(daemon->session);

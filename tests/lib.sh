@@ -224,16 +224,6 @@ marked_processes() (
 	grep -lszFx "CAIRN_TEST=$TMP" /proc/[0-9]*/environ | sed 's|^/proc/\([0-9]*\)/.*|\1|' | grep -vFx "$$"
 )
 
-# The worker of the one mount that there is: of the daemon's processes, the child of the other.
-worker() {
-	for pid in $(marked_processes); do
-		[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -d ' ' -f 1)" = "$CAIRNFS" ] || continue
-		parent=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$pid/stat")
-		[ "$(tr '\0' ' ' <"/proc/$parent/cmdline" | cut -d ' ' -f 1)" = "$CAIRNFS" ] || continue
-		echo "$pid"
-	done
-}
-
 # Daemons end by themselves once unmounted; a sanitizer's leak check comes last and takes its time.
 await_daemons() {
 	for _ in $(seq 200); do

@@ -1,7 +1,7 @@
 #!/bin/sh
 # A worker that is killed: the next one answers operations on paths, known and new, what was written is there, numbers stay, and
 # the mount ends well. (killer.sh does all that can be done meanwhile.)
-# shellcheck disable=SC2012,SC2015 # names are simple; fail does not return
+# shellcheck disable=SC2012,SC2015,SC2016 # names are simple; fail does not return; texts are for another shell
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
@@ -22,6 +22,12 @@ mkdir m/newdir
 echo written >m/d/x
 inode=$(stat -c %i m/new)
 lower_inode=$(stat -c %i m/f)
+# What is mounted inside, and the directory that a process is in, stay what they are.
+mkdir m/inside m/place
+mount -t tmpfs none m/inside
+echo inside >m/inside/file
+background sh -c 'cd m/place && while [ ! -e left ]; do sleep 0.1; done; [ "$(pwd -P)" = "$TMP/m/place" ]'
+placed=$!
 round=0
 while [ $round -lt 3 ]; do
 	old=$(worker)
@@ -33,9 +39,12 @@ while [ $round -lt 3 ]; do
 	timeout 20 mkdir "m/newdir/$round" || fail "round $round: mkdir in a known directory"
 	[ "$(timeout 20 ls m)" = "d
 f
+inside
 new
 newdir
+place
 round-$round" ] || fail "round $round: $(ls m)"
+	[ "$(cat m/inside/file)" = inside ] || fail "round $round: what was mounted inside is gone"
 	[ "$(timeout 20 ls m/newdir | wc -l)" = $((round + 1)) ] || fail "round $round: newdir"
 	timeout 20 rm "m/round-$round" || fail "round $round: rm"
 	# Names that were known to the worker that died.
@@ -47,6 +56,10 @@ written" ] || fail "round $round: m/f, m/d/x"
 	[ "$(stat -c %i m/f m/new | tr '\n' ' ')" = "$lower_inode $inode " ] || fail "round $round: numbers changed"
 	round=$((round + 1))
 done
+[ "$(readlink "/proc/$placed/cwd")" = "$TMP/m/place" ] || fail "a process is no longer where it was"
+touch m/place/left
+wait "$placed" || fail "where a process is"
+umount m/inside
 timeout 20 umount m || fail "umount"
 mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m
 [ "$(cat m/new)" = before ] && [ "$(ls m/newdir | wc -l)" = 3 ] || fail "after a remount"

@@ -1,0 +1,166 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# The process that outlives workers: it starts another however often one is killed, gives a mount up whose workers crash one
+# after the other, and ends by a signal with all that was written, without touching what others have mounted.
+# shellcheck disable=SC2016 # what is quoted is for other shells
+. "$(dirname "$0")/../lib.sh"
+need_root
+need_fuse
+need python3
+
+cd "$TMP"
+ulimit -c 0
+mkdir l m
+echo lower >l/f
+
+# begin [COMMAND...]: a mount with an upper directory of its own, the daemon started by that command.
+begin() {
+	rm -rf u w
+	mkdir u w
+	"$@" "$CAIRNFS" -o lowerdir=l,upperdir=u,workdir=w m
+	supervisor=$(supervisor)
+	[ -n "$supervisor" ] || fail "no supervisor"
+}
+another_worker() {
+	now=$(worker)
+	[ -n "$now" ] && [ "$now" != "$old" ]
+}
+# end_worker SIGNAL: and waits for the next.
+end_worker() {
+	old=$(worker)
+	kill "-$1" "$old"
+	wait_for another_worker
+}
+is_over() {
+	[ -z "$(marked_daemons)" ]
+}
+marked_daemons() {
+	supervisor
+	worker
+}
+expect_over() {
+	wait_for is_over
+	! mounts | grep -qx "$TMP/m" || fail "$1: still mounted"
+	[ "$(find w -mindepth 2)" = "" ] || fail "$1: left in the work directory: $(find w)"
+}
+
+# ---- killed while nobody asks for anything: that is nobody's fault, however often ----
+
+begin
+i=0
+while [ $i -lt 25 ]; do
+	end_worker KILL
+	i=$((i + 1))
+done
+[ "$(timeout 20 cat m/f)" = lower ] || fail "after 25 kills"
+[ "$(supervisor)" = "$supervisor" ] || fail "another supervisor"
+
+# ---- crashes with work done in between are survived; without any, the tenth is the last ----
+
+i=0
+while [ $i -lt 12 ]; do
+	end_worker ABRT
+	echo $i >m/new
+	[ "$(timeout 20 cat m/new)" = $i ] || fail "crash $i"
+	i=$((i + 1))
+done
+i=0
+while [ $i -lt 9 ]; do
+	end_worker ABRT
+	i=$((i + 1))
+done
+old=$(worker)
+kill -ABRT "$old"
+expect_over "ten crashes in a row"
+[ "$(cat u/new)" = 11 ] || fail "what was written before is not there"
+
+# ---- SIGTERM, twice: what was below the mount stays ----
+
+mount -t tmpfs below m
+: >m/below
+begin
+kill -TERM "$supervisor"
+kill -TERM "$supervisor" 2>"$TMP/none" || :
+wait_for is_over
+[ -e m/below ] || fail "what was mounted below is gone too"
+umount m
+
+# ---- and above: what others have mounted over ours is not ours to unmount ----
+
+begin
+exec 9<m
+mount -t tmpfs above m
+: >m/above
+kill -TERM "$supervisor"
+wait_for is_over
+[ -e m/above ] || fail "what was mounted above is gone"
+exec 9<&-
+umount m
+umount m
+
+# ---- a caller that ignores signals ----
+
+begin sh -c 'trap "" TERM INT HUP CHLD USR2; exec "$@"' sh
+end_worker KILL
+[ "$(timeout 20 cat m/f)" = lower ] || fail "SIGCHLD ignored by the caller: no other worker"
+kill -TERM "$supervisor"
+expect_over "SIGTERM ignored by the caller"
+
+# ---- SIGTERM to the worker alone is not for it ----
+
+begin
+old=$(worker)
+kill -TERM "$old"
+kill -INT "$old"
+kill -HUP "$old"
+[ "$(timeout 20 cat m/f)" = lower ] || fail "a signal to the worker"
+[ "$(worker)" = "$old" ] || fail "a signal ended the worker"
+kill -TERM "$supervisor"
+expect_over "SIGTERM"
+
+# ---- what a process has mapped and written is in upper when the daemon is gone, also if the worker dies over it ----
+
+cat >map.py <<'END'
+import mmap, os, time
+fd = os.open("m/mapped", os.O_CREAT | os.O_RDWR)
+os.ftruncate(fd, 64 << 20)
+m = mmap.mmap(fd, 64 << 20)
+for i in range(0, 64 << 20, 4096): m[i:i + 8] = b"%8d" % i
+open("dirty", "w").close()
+while not os.path.exists("done"): time.sleep(0.05)
+END
+for killed in no yes; do
+	rm -f dirty "done"
+	begin
+	background python3 map.py
+	mapper=$!
+	wait_for test -e dirty
+	old=$(worker)
+	kill -TERM "$supervisor"
+	if [ $killed = yes ]; then
+		sleep 0.02
+		kill -9 "$old" 2>"$TMP/none" || :
+	fi
+	expect_over "SIGTERM while a file is mapped"
+	python3 -c '
+f = open("u/mapped", "rb")
+for i in range(0, 64 << 20, 4096):
+    f.seek(i)
+    assert f.read(8) == b"%8d" % i, i' || fail "what was mapped is not all in upper (worker killed: $killed)"
+	touch "done"
+	wait "$mapper"
+done
+
+# ---- what is logged ----
+
+rm -rf u w
+mkdir u w
+"$CAIRNFS" -f -o lowerdir=l,upperdir=u,workdir=w m 2>said &
+daemon=$!
+wait_for grep -q " $TMP/m " /proc/mounts
+wait_for test -e m/f
+end_worker KILL
+end_worker ABRT
+kill -TERM "$daemon"
+wait "$daemon" || fail "-f ended with $?"
+grep -q "killed by signal 9 (Killed)" said && grep -q "killed by signal 6 (Aborted)" said || fail "the log: $(cat said)"
