@@ -17,6 +17,8 @@
  *   differ_userns.c    a user namespace for all of it
  *   differ_worker.c    the process that runs a program on one side
  *   differ_run.c       one program: workers, comparison, remounts
+ *   differ_kill.c      kills the daemon's worker
+ *   differ_stuck.c     where all stand when an operation hangs
  *   differ_shared*.c   several workers on the same names; differ_invariant.c: what then holds
  *   differ_shrink.c    the shortest program that still fails
  *   differ_accept.c    the differences that are documented
@@ -259,14 +261,24 @@ void list_perform(const struct performer *performer, const struct op *op, int fd
 
 /* Before anything is forked. 0 or -errno. */
 int kill_prepare(void);
-void kill_start(pid_t daemon, unsigned int rate);
+/* Starts the killer, which does no more than watch until kill_begin and from kill_halt on. */
+int kill_start(pid_t daemon, unsigned int rate);
+void kill_begin(void);
+void kill_halt(void);
 void kill_stop(void);
-/* Around an operation: kill_note(kill_count() from before, when it began). */
+/* Whether the daemon was ended because an operation hung; once for each time. */
+bool kill_saw_hang(void);
+/* Around an operation on the mount: kill_note(kill_count() from before, when it began). */
 unsigned long kill_count(void);
 void kill_note(unsigned long before, int64_t began);
 int64_t now_us(void);
 void kill_report(void);
 void kill_filter_log(char *log);
+
+/* ---- what hangs (differ_stuck.c) ---- */
+
+/* Where each thread of `top` and of all processes below it stands, on stderr. Allocates nothing. */
+void stuck_report(pid_t top);
 
 /* ---- documented differences ---- */
 

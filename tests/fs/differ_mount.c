@@ -187,23 +187,27 @@ static bool is_mounted(const struct session *session)
 
 int session_mount(struct session *session, struct text *why)
 {
-	int i, status = 0;
+	int i, r, status = 0;
 
 	session->daemon = fork();
 	if (session->daemon < 0)
 		return -errno;
 	if (session->daemon == 0)
 		run_daemon(session);
-	for (i = 0; i < MOUNT_SECONDS * 500; i++) {
+	r = kill_start(session->daemon, session->options->kills);
+	if (r < 0)
+		text_add(why, "no killer: %s; ", strerror(-r));
+	for (i = 0; r >= 0 && i < MOUNT_SECONDS * 500; i++) {
 		if (is_mounted(session)) {
 			session->mounted = true;
-			kill_start(session->daemon, session->options->kills);
+			kill_begin();
 			return 0;
 		}
 		if (waitpid(session->daemon, &status, WNOHANG) == session->daemon)
 			break;
 		pause_ms(2);
 	}
+	kill_stop();
 	cleanup_free char *log = session_log(session);
 
 	text_add(why, "cannot mount (status %#x): %s", status, log ? log : "it says nothing");
@@ -222,11 +226,10 @@ static int wait_daemon(struct session *session, int *ret)
 	return -ETIMEDOUT;
 }
 
-int session_unmount(struct session *session, struct text *why)
+static int unmount_and_wait(struct session *session, struct text *why)
 {
 	int i, r, status = 0;
 
-	kill_stop();
 	for (i = 0, r = -1; r < 0 && i < 50; i++) {
 		r = umount2(session->mnt, 0);
 		if (r < 0)
@@ -239,6 +242,7 @@ int session_unmount(struct session *session, struct text *why)
 	}
 	session->mounted = false;
 	if (wait_daemon(session, &status) < 0) {
+		stuck_report(getpid());
 		text_add(why, "the daemon (%d) does not end; ", session->daemon);
 		kill(session->daemon, SIGTERM);
 		r = -1;
@@ -249,6 +253,19 @@ int session_unmount(struct session *session, struct text *why)
 		r = -1;
 	}
 	return r < 0 ? -EIO : 0;
+}
+
+int session_unmount(struct session *session, struct text *why)
+{
+	int r;
+
+	kill_halt();
+	r = unmount_and_wait(session, why);
+	kill_stop();
+	if (!kill_saw_hang())
+		return r;
+	text_add(why, "an operation hung, and the daemon was ended; ");
+	return -EIO;
 }
 
 /* ---- the kernel's overlayfs ---- */

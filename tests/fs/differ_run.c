@@ -110,6 +110,8 @@ static void lost_worker(struct run *run, size_t i, int side, int error)
 
 	if (stop_asked)
 		return;
+	if (error == EAGAIN)
+		stuck_report(getpid());
 	text_add(&signature, "%s worker %s", side_names[side], error == EAGAIN ? "hangs" : "died");
 	differ_at(run, i, signature.s, "no answer from the %s side: %s", side_names[side],
 		  error == EAGAIN ? "it hangs" : "its worker died");

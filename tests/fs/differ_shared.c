@@ -72,6 +72,8 @@ static bool await(struct shared *shared, pid_t pid, struct crowd *crowd)
 		last = done;
 		if (time(NULL) - since <= HANG_SECONDS && !stop_asked)
 			continue;
+		if (!stop_asked)
+			stuck_report(getpid());
 		kill(-pid, SIGKILL);
 		waitpid(pid, NULL, 0);
 		return stop_asked ? false : failed(shared, "hangs");

@@ -294,9 +294,13 @@ static void *run_member(void *arg)
 	for (i = 0; i < m->job->options->n_ops && !atomic_load(&m->job->crowd->failed); i++) {
 		enum trial trial = mix[rng_below(&m->rng, sizeof(mix))];
 		cleanup_free char *path = any_name(m), *path2 = any_name(m);
+		unsigned long kills = kill_count();
+		int64_t began = now_us();
+		int error = try(m, trial, path, path2) < 0 ? errno : 0;
 
-		if (try(m, trial, path, path2) < 0 && !may_answer(m, trial, errno))
-			fail(m, trial, path, path2, errno);
+		kill_note(kills, began);
+		if (error && !may_answer(m, trial, error))
+			fail(m, trial, path, path2, error);
 		atomic_fetch_add(&m->job->crowd->done, 1);
 	}
 	for (i = 0; i < N_FDS; i++)
