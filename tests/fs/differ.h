@@ -17,7 +17,7 @@
  *   differ_userns.c    a user namespace for all of it
  *   differ_worker.c    the process that runs a program on one side
  *   differ_run.c       one program: workers, comparison, remounts
- *   differ_kill.c      kills the daemon's worker
+ *   differ_kill.c      kills the daemon's worker; differ_growth.c: what the supervisor holds
  *   differ_stuck.c     where all stand when an operation hangs
  *   differ_shared*.c   several workers on the same names; differ_invariant.c: what then holds
  *   differ_shrink.c    the shortest program that still fails
@@ -266,6 +266,8 @@ int kill_start(pid_t daemon, unsigned int rate);
 void kill_begin(void);
 void kill_halt(void);
 void kill_stop(void);
+/* Whether this is the worker that was killed last. */
+bool kill_was_last(pid_t worker);
 /* Whether the daemon was ended because an operation hung; once for each time. */
 bool kill_saw_hang(void);
 /* Around an operation on the mount: kill_note(kill_count() from before, when it began). */
@@ -274,6 +276,14 @@ void kill_note(unsigned long before, int64_t began);
 int64_t now_us(void);
 void kill_report(void);
 void kill_filter_log(char *log);
+
+/* ---- what the supervisor holds (differ_growth.c) ---- */
+
+struct session;
+/* Around the kills. False, with a message in `why`, if it has grown, or cannot be measured. */
+bool growth_begin(const struct session *session, struct text *why);
+bool growth_end(const struct session *session, struct text *why);
+void growth_report(void);
 
 /* ---- what hangs (differ_stuck.c) ---- */
 

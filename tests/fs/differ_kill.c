@@ -233,6 +233,11 @@ void kill_stop(void)
 	killer.pid = 0;
 }
 
+bool kill_was_last(pid_t worker)
+{
+	return tally && atomic_load(&tally->victim) == worker;
+}
+
 bool kill_saw_hang(void)
 {
 	return tally && atomic_exchange(&tally->hung, false);
@@ -280,6 +285,7 @@ void kill_report(void)
 	       "ms\n",
 	       kill_count(), total, percentile(total, 50), percentile(total, 99),
 	       percentile(total, 100));
+	growth_report();
 }
 
 /* Takes the lines out that say what we did. */

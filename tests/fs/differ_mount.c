@@ -185,6 +185,16 @@ static bool is_mounted(const struct session *session)
 	       above.st_dev != here.st_dev;
 }
 
+static int begin_kills(const struct session *session, struct text *why)
+{
+	if (!session->options->kills)
+		return 0;
+	if (!growth_begin(session, why))
+		return -EIO;
+	kill_begin();
+	return 0;
+}
+
 int session_mount(struct session *session, struct text *why)
 {
 	int i, r, status = 0;
@@ -200,8 +210,7 @@ int session_mount(struct session *session, struct text *why)
 	for (i = 0; r >= 0 && i < MOUNT_SECONDS * 500; i++) {
 		if (is_mounted(session)) {
 			session->mounted = true;
-			kill_begin();
-			return 0;
+			return begin_kills(session, why);
 		}
 		if (waitpid(session->daemon, &status, WNOHANG) == session->daemon)
 			break;
@@ -257,13 +266,15 @@ static int unmount_and_wait(struct session *session, struct text *why)
 
 int session_unmount(struct session *session, struct text *why)
 {
+	bool has_grown;
 	int r;
 
 	kill_halt();
+	has_grown = session->options->kills && !growth_end(session, why);
 	r = unmount_and_wait(session, why);
 	kill_stop();
 	if (!kill_saw_hang())
-		return r;
+		return has_grown ? -EIO : r;
 	text_add(why, "an operation hung, and the daemon was ended; ");
 	return -EIO;
 }

@@ -14,5 +14,5 @@ for mode; do
 	# shellcheck disable=SC2086 # a mode is several words
 	"$DIFFER" --cairnfs "$CAIRNFS" --dir "$TMP" --seeds "$first..9999999999" --ops 2000 --seconds "$seconds" --kills 20 \
 		--disable watch,events $mode >"$TMP/out" 2>&1 || { tail -n 400 "$TMP/out" && fail "differences (seeds from $first, $mode)"; }
-	tail -n 2 "$TMP/out"
+	tail -n 3 "$TMP/out"
 done
