@@ -6,7 +6,8 @@
 #
 # and then has an empty work directory $TMP, which is not its current directory. When it ends, however it ends, all that is
 # mounted below $TMP is unmounted, the processes that it started are ended and $TMP is removed. A test that came to its
-# end fails all the same when a daemon complained on stderr, a sanitizer reported something or a daemon would not go away.
+# end fails all the same when it left something mounted, a daemon complained on stderr, a sanitizer reported something or a
+# daemon would not go away.
 #
 # From the Makefile: CAIRNFS, CAIRN and TREELIST name the programs, top_srcdir and top_builddir the directories. All have
 # defaults, so that a test can be run by hand: sh tests/fs/NAME.sh (top_builddir=DIR for a build elsewhere than build/).
@@ -267,8 +268,14 @@ cleanup() {
 	while read -r pid; do
 		kill "$pid"
 	done <"$lib_log/background" 2>"$lib_log/none"
+	if [ "$status" = 0 ] && [ -n "$(mounts)" ]; then
+		mounts | sed 's/^/still mounted: /' >&2
+		status=1
+	fi
 	unmount_all
 	await_daemons || status=$((status ? status : 1))
+	# A process may have been mounting something when it was told to end.
+	unmount_all
 	check_reports || { [ "$status" != 0 ] && [ "$status" != 77 ]; } || status=1
 	[ -n "$(mounts)" ] || rm -rf --one-file-system "$TMP"
 	exit "$status"

@@ -32,6 +32,8 @@ case $(flags lower/file) in
 *) fail "the lower file was changed" ;;
 esac
 
+umount m
+
 # A file that is made immutable when its name is gone already, goes when it is closed, as everywhere; and is in nobody's way.
 if command -v python3 >"$TMP/have"; then
 	mkdir l3 u3 w3

@@ -96,3 +96,6 @@ if command -v setfacl >"$TMP/need" && setfacl -m u:1000:r "$TMP/l/private/f" 2>"
 else
 	echo "not tested: ACLs (no setfacl, or not on this filesystem)"
 fi
+
+cd ..
+umount m

@@ -12,7 +12,8 @@ mkdir l/d
 
 # Others mount and unmount meanwhile: device numbers that become free are used again at once.
 mkdir others
-background sh -c 'while mount -t tmpfs none others; do umount others; done'
+background sh -ec 'until [ -e enough ]; do mount -t tmpfs none others; umount others; done'
+others=$!
 i=0
 while [ $i -lt 100 ]; do
 	mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m || fail "round $i"
@@ -28,6 +29,8 @@ done
 [ "$(find u -name 'new-*')" = u/new-99 ] || fail "new files: $(find u -name 'new-*')"
 [ "$(wc -l <u/f)" = 101 ] || fail "appended: $(wc -l <u/f)"
 [ "$(ls u/d | wc -l)" = 100 ] || fail "directories: $(ls u/d | wc -l)"
+touch enough
+wait "$others" || fail "the others' mounts"
 
 # A lazy unmount while a file is open: the next mount waits for the first to be really gone, or says that it is in use.
 mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m

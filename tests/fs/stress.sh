@@ -358,4 +358,6 @@ else
 fi
 
 chattr -R -f -ia work upper plain || :
+cd "$TMP"
+! mountpoint -q disk || umount disk
 [ "$failures" = 0 ] || fail "$failures failures"

@@ -46,6 +46,8 @@ outcome 1 'echo a >"$TMP/a"; echo b >"$TMP/b"; same "$TMP/a" "$TMP/b"'
 
 # What follows mounts.
 need_root
-outcome 0 'mkdir "$TMP/a b"; mount -t tmpfs none "$TMP/a b"; mkdir "$TMP/a b/c"; mount -t tmpfs none "$TMP/a b/c"'
-outcome 0 'mkdir "$TMP/a"; mount -t tmpfs none "$TMP/a"; cd "$TMP/a"; background sleep 60'
+outcome 0 'mkdir "$TMP/a b"; mount -t tmpfs none "$TMP/a b"; umount "$TMP/a b"'
+outcome 1 'mkdir "$TMP/a b"; mount -t tmpfs none "$TMP/a b"; mkdir "$TMP/a b/c"; mount -t tmpfs none "$TMP/a b/c"'
+grep -q '^still mounted: .*/a b/c$' "$TMP/out" || fail "not said what is mounted: $(cat "$TMP/out")"
+outcome 1 'mkdir "$TMP/a"; mount -t tmpfs none "$TMP/a"; cd "$TMP/a"; background sleep 60'
 outcome 1 'mkdir "$TMP/a"; mount -t tmpfs none "$TMP/a"; cd "$TMP/a"; fail wrong'

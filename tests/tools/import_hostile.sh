@@ -168,3 +168,4 @@ status=0
 [ "$status" = 1 ] || fail "imported into no room"
 grep -q "No space left on device" "$TMP/err" || fail "not said: $(cat "$TMP/err")"
 [ -z "$(find "$TMP/small/store/tmp" "$TMP/small/store/layers" -mindepth 1)" ] || fail "something left where there is no room"
+umount "$TMP/small"
