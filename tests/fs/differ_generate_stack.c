@@ -61,6 +61,14 @@ static bool xattr_whiteouts_fit(int64_t branch, const struct entry *dir)
 	return dir->mark < OPAQUE_TRUSTED && branch > 0;
 }
 
+/* Whether there is room for .wh. before the name. */
+static bool wh_fits(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return strlen(slash ? slash + 1 : path) <= 251;
+}
+
 /* The daemon reads what an earlier mount has written in upper: the same formats. */
 static enum mark whiteout_format(struct generator *g, int64_t branch, const char *path)
 {
@@ -69,13 +77,12 @@ static enum mark whiteout_format(struct generator *g, int64_t branch, const char
 					 WHITEOUT_ATTR, WHITEOUT_ATTR, WHITEOUT_ATTR_USER };
 	static const enum mark kernel[] = { WHITEOUT_CHAR, WHITEOUT_CHAR, WHITEOUT_ATTR };
 	const char *slash = strrchr(path, '/');
-	size_t len = strlen(slash ? slash + 1 : path);
 	char *parent = slash ? strndup(path, slash - path) : xstrdup(".");
 	const struct entry *dir = stack_find(&g->program->stack, branch, parent);
 	enum mark format = g->program->kernel ? PICK(g, kernel) : PICK(g, all);
 
 	free(parent);
-	if ((format == WHITEOUT_WH && len > 251) ||
+	if ((format == WHITEOUT_WH && !wh_fits(path)) ||
 	    (format == WHITEOUT_ATTR && !g->options->is_root))
 		return WHITEOUT_CHAR;
 	if ((format == WHITEOUT_ATTR || format == WHITEOUT_ATTR_USER) &&
@@ -97,14 +104,16 @@ static void add_whiteout(struct generator *g, int64_t branch, char *path)
 	stack_add(&g->program->stack, entry);
 }
 
-static enum mark opaque_format(struct generator *g)
+static enum mark opaque_format(struct generator *g, const char *path)
 {
 	static const enum mark marks[] = { OPAQUE_TRUSTED, OPAQUE_USER, OPAQUE_FUSE, OPAQUE_WH,
 					   WHITEOUT_WH };
+	enum mark mark;
 
 	if (g->program->kernel)
 		return OPAQUE_TRUSTED;
-	return g->options->is_root ? PICK(g, marks) : marks[1 + below(g, 4)];
+	mark = g->options->is_root ? PICK(g, marks) : marks[1 + below(g, 4)];
+	return mark == WHITEOUT_WH && !wh_fits(path) ? MARK_NONE : mark;
 }
 
 static enum entry_type any_type(struct generator *g)
@@ -140,13 +149,9 @@ static void add_object(struct generator *g, int64_t branch, char *path)
 	}
 	dress(g, &entry);
 	if (entry.type == ENTRY_DIR && percent(g, 20))
-		entry.mark = opaque_format(g);
-	if ((entry.type != ENTRY_DIR && !g->program->kernel && percent(g, 3)))
+		entry.mark = opaque_format(g, path);
+	if (entry.type != ENTRY_DIR && !g->program->kernel && percent(g, 3) && wh_fits(path))
 		entry.mark = WHITEOUT_WH;
-	/* No room for .wh. before it. */
-	if (entry.mark == WHITEOUT_WH &&
-	    strlen(path) - (strrchr(path, '/') ? strrchr(path, '/') + 1 - path : 0) > 251)
-		entry.mark = MARK_NONE;
 	if (entry.type == ENTRY_SYMLINK)
 		entry.target = any_target(g);
 	if (entry.type == ENTRY_CHAR || entry.type == ENTRY_BLOCK)
@@ -270,7 +275,7 @@ static void add_redirect(struct generator *g, int64_t branch, char *path)
 		dir.xattrs |= XATTR_REDIRECT_USER;
 	/* Opaque is opaque, redirect or not. */
 	if (percent(g, 8))
-		dir.mark = opaque_format(g);
+		dir.mark = opaque_format(g, dir.path);
 	stack_add(stack, dir);
 	if (percent(g, 90))
 		add_whiteout(g, branch, xstrdup(from));
@@ -295,7 +300,7 @@ static void generate_branch(struct generator *g, int64_t branch, size_t n)
 	root.mode = 0777;
 	root.sec = any_sec(g);
 	if (!g->program->kernel && branch > 0 && percent(g, 2))
-		root.mark = opaque_format(g);
+		root.mark = opaque_format(g, root.path);
 	stack_add(&g->program->stack, root);
 	stack_merge(&g->program->stack, branch + 1, &g->lower);
 	for (i = 0; i < n; i++) {
