@@ -65,10 +65,13 @@ static struct past_attempt *entry_for(struct attempts *attempts, uint64_t unique
 	struct past_attempt *free = &attempts->past[0];
 
 	for (size_t i = ATTEMPT_PAST; i-- > 0;) {
-		if (attempts->past[i].unique == unique)
-			return &attempts->past[i];
-		if (!attempts->past[i].unique)
-			free = &attempts->past[i];
+		struct past_attempt *past = &attempts->past[i];
+		uint64_t found = __atomic_load_n(&past->unique, __ATOMIC_ACQUIRE);
+
+		if (found == unique)
+			return past;
+		if (!found)
+			free = past;
 	}
 	return free;
 }
@@ -151,11 +154,11 @@ bool attempt_start(struct attempts *attempts, struct attempt *place, struct node
 		return true;
 	}
 	if (unique == header->unique) {
-		attempts->is_drained = true;
+		__atomic_store_n(&attempts->is_drained, 1, __ATOMIC_RELAXED);
 		return false;
 	}
 	before = entry_for(attempts, unique);
-	if (before->unique != unique) {
+	if (__atomic_load_n(&before->unique, __ATOMIC_RELAXED) != unique) {
 		before = NULL;
 		return false;
 	}

@@ -211,14 +211,13 @@ static void join_all(struct loop *loop)
 		do {
 			if (atomic_load(&thread->is_receiving))
 				pthread_kill(thread->id, SIGUSR1);
-			clock_gettime(CLOCK_MONOTONIC, &until);
+			clock_gettime(CLOCK_REALTIME, &until);
 			until.tv_nsec += 10000000;
 			if (until.tv_nsec >= 1000000000) {
 				until.tv_nsec -= 1000000000;
 				until.tv_sec++;
 			}
-		} while (pthread_clockjoin_np(thread->id, NULL, CLOCK_MONOTONIC, &until) ==
-			 ETIMEDOUT);
+		} while (pthread_timedjoin_np(thread->id, NULL, &until) == ETIMEDOUT);
 	}
 }
 

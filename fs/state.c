@@ -351,6 +351,7 @@ static void write_journal(struct state_journal *journal, const struct entry *ent
 		return;
 	journal->changes[n].real = entry->real;
 	journal->changes[n].ino = entry->is_gone ? 0 : entry->ino;
+	journal->changes[n].is_kept = entry->is_kept;
 	atomic_store(&journal->n, n + 1);
 }
 
@@ -391,7 +392,7 @@ uint64_t state_set(struct state *state, ino_t real, uint64_t ino)
 		entry = need_entry(state, real);
 		if (entry) {
 			entry->ino = known;
-			entry->is_gone = false;
+			entry->is_gone = entry->is_kept = false;
 			/* Only numbers from here on are kept on disk; others may have to go there.
 			 */
 			if (known >= LOWER_INO_END || before >= LOWER_INO_END)
@@ -444,6 +445,7 @@ void state_keep_journal(struct state *state, struct state_journal *journal)
 			continue;
 		entry->ino = journal->changes[i].ino;
 		entry->is_gone = entry->ino == 0;
+		entry->is_kept = journal->changes[i].is_kept;
 		entry->is_dirty = true;
 	}
 	state->journal = journal;

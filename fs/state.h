@@ -31,6 +31,7 @@ struct state_journal {
 	struct {
 		uint64_t real;
 		uint64_t ino; /* 0: it is gone */
+		uint64_t is_kept; /* as by state_set_kept */
 	} changes[STATE_JOURNAL_MAX];
 };
 

@@ -7,9 +7,9 @@
 need_root
 need_fuse
 
-seconds=$((${KILLER_SECONDS:-24} / 4))
+seconds=$((${KILLER_SECONDS:-30} / 5))
 first=${DIFFER_FIRST:-1}
-set -- "" "--threads 3" "--processes 3" "--shared --threads 5"
+set -- "" "--threads 3" "--processes 3" "--shared --threads 5" "--userns --threads 3"
 for mode; do
 	# shellcheck disable=SC2086 # a mode is several words
 	"$DIFFER" --cairnfs "$CAIRNFS" --dir "$TMP" --seeds "$first..9999999999" --ops 2000 --seconds "$seconds" --kills 20 \

@@ -3,6 +3,7 @@
  */
 #include "state.h"
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "core/index.h"
@@ -174,6 +175,55 @@ static void test_restart(void)
 	end();
 }
 
+/* A worker that sets what it is to set, and dies. */
+static void live_and_die(struct state_journal *journal, bool is_restart)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0) {
+		struct state *state = open_state(is_restart);
+
+		state_keep_journal(state, journal);
+		if (!is_restart) {
+			state_set_kept(state, 7, 100);
+			state_set(state, 8, 0);
+		}
+		_exit(0);
+	}
+	assert(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
+/* Over the deaths of two workers, the second of which had nothing to do with it. */
+static void test_journal(void)
+{
+	struct state_journal *journal = mmap(NULL, sizeof(*journal), PROT_READ | PROT_WRITE,
+					     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	struct state *state;
+	uint64_t given;
+
+	assert(journal != MAP_FAILED);
+	begin();
+	live_and_die(journal, false);
+	live_and_die(journal, true);
+	live_and_die(journal, true);
+	state = open_state(true);
+	state_keep_journal(state, journal);
+	assert_eq(state_find(state, 7), 100);
+	given = state_find(state, 8);
+	assert(given >= LOWER_INO_END);
+	state_close(state);
+	state = open_state(false);
+	assert_eq(state_find(state, 7), 100);
+	assert_eq(state_find(state, 8), given);
+	/* The inode is another object's in its next life, with a number of its own. */
+	state_drop(state, 7);
+	assert(state_set(state, 7, 0) > given);
+	state_close(state);
+	end();
+	munmap(journal, sizeof(*journal));
+}
+
 static void test_damaged(void)
 {
 	struct state *state;
@@ -199,6 +249,7 @@ int main(void)
 	test_numbers_are_reserved();
 	test_torn();
 	test_restart();
+	test_journal();
 	test_damaged();
 	return 0;
 }
