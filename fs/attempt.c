@@ -40,6 +40,12 @@ static bool is_forget(const struct fuse_in_header *header)
 	return header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET;
 }
 
+/* Whether the kernel keeps to the order in which it has sent it: these two go before all others. */
+static bool is_in_order(const struct fuse_in_header *header)
+{
+	return !is_forget(header) && header->opcode != FUSE_INTERRUPT;
+}
+
 /* Does what is left of a FORGET. */
 static void forget(struct attempt *place, struct nodes *nodes)
 {
@@ -98,7 +104,6 @@ static void keep(struct attempts *attempts, struct attempt *place, uint64_t uniq
 		past->is_begun = 0;
 		__atomic_store_n(&past->unique, unique, __ATOMIC_RELEASE);
 	}
-	past->is_current = true;
 	if (place->is_begun) {
 		past->ino = place->ino;
 		__atomic_store_n(&past->is_begun, 1, __ATOMIC_RELEASE);
@@ -111,27 +116,46 @@ static void keep(struct attempts *attempts, struct attempt *place, uint64_t uniq
 	}
 }
 
+/* Whether a request lies in a place. */
+static bool is_in_place(struct attempts *attempts, uint64_t unique)
+{
+	for (size_t i = 0; i < ATTEMPT_PLACES; i++) {
+		const struct fuse_in_header *header = header_of(&attempts->places[i]);
+
+		if (header->len != 0 && (header->unique & ~UNIQUE_RESEND) == unique)
+			return true;
+	}
+	return false;
+}
+
+/* Drops what will not come again. */
+static void drop_answered(struct attempts *attempts)
+{
+	for (size_t i = 0; i < ATTEMPT_PAST; i++) {
+		struct past_attempt *past = &attempts->past[i];
+
+		if (past->unique && !is_in_place(attempts, past->unique))
+			__atomic_store_n(&past->unique, 0, __ATOMIC_RELEASE);
+	}
+}
+
 void attempts_take_over(struct attempts *attempts, struct nodes *nodes)
 {
-	for (size_t i = 0; i < ATTEMPT_PAST; i++)
-		attempts->past[i].is_current = !attempts->is_drained;
+	/* Before anything is put there that may: the one after us would take it for answered. */
+	if (attempts->is_drained)
+		drop_answered(attempts);
+	__atomic_store_n(&attempts->is_drained, 0, __ATOMIC_RELEASE);
 	for (size_t i = 0; i < ATTEMPT_PLACES; i++) {
 		struct attempt *place = &attempts->places[i];
 		const struct fuse_in_header *header = header_of(place);
 
-		if (header->len == 0)
-			continue;
-		if (is_forget(header))
+		if (header->len != 0 && is_forget(header))
 			forget(place, nodes);
-		else
+		else if (header->len != 0)
 			keep(attempts, place, header->unique & ~UNIQUE_RESEND);
+		/* Also of one that was being cleared. */
 		attempt_clear(place);
 	}
-	for (size_t i = 0; i < ATTEMPT_PAST; i++) {
-		if (!attempts->past[i].is_current)
-			attempts->past[i].unique = 0;
-	}
-	attempts->is_drained = false;
 }
 
 bool attempts_await(const struct attempts *attempts, uint64_t ino)
@@ -153,6 +177,8 @@ bool attempt_start(struct attempts *attempts, struct attempt *place, struct node
 		forget(place, nodes);
 		return true;
 	}
+	if (unique == header->unique && !is_in_order(header))
+		return false;
 	if (unique == header->unique) {
 		__atomic_store_n(&attempts->is_drained, 1, __ATOMIC_RELAXED);
 		return false;

@@ -45,7 +45,6 @@ struct past_attempt {
 	uint64_t unique; /* 0: none */
 	uint64_t ino;
 	uint32_t is_begun;
-	uint32_t is_current; /* may still come again */
 	uint32_t n_told;
 	uint64_t told[ATTEMPT_TOLD_MAX];
 };

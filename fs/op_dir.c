@@ -143,7 +143,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 		return;
 	/* Done by an earlier worker, if what was to move is where it was to go and not where it
 	 * was. */
-	if (attempt_was_begun(&ino) && number_at(fs, newdir, newname) == ino &&
+	if (attempt_was_begun(&ino) && ino && number_at(fs, newdir, newname) == ino &&
 	    number_at(fs, olddir, name) != ino) {
 		op_reply(req, 0);
 		return;

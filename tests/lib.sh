@@ -147,6 +147,7 @@ rootless() {
 	mknod -m 666 "$lib_log/fuse-node" c 10 229
 	# shellcheck disable=SC2016 # the other shells'
 	LIB_LOG=$lib_log unshare -m --propagation private sh -ec '
+		umount -a -l -t fuse.cairnfs # those of other tests would live on here
 		mount --bind "$LIB_LOG/fuse-node" /dev/fuse
 		exec setpriv --reuid 12345 --regid 12345 --clear-groups unshare -Um --propagation private sh -ec '"'"'
 			echo $$ >"$LIB_LOG/pid"

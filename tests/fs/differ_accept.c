@@ -29,6 +29,7 @@ static bool makes_mark_name(const struct op *op)
 	case OP_MKNOD:
 	case OP_SYMLINK:
 	case OP_LINKFD:
+	case OP_LINKPROC:
 		return is_mark_name(op->path);
 	case OP_LINK:
 	case OP_RENAME:

@@ -39,10 +39,39 @@ static bool wait_for(int fd)
 	return read(fd, &byte, 1) == 1;
 }
 
+/*
+ * A namespace without the mounts of other tests: they would live on in it, and their
+ * daemons, when those tests have unmounted them.  In that of a user namespace they
+ * could not be unmounted any more.
+ */
+static int leave_mounts(void)
+{
+	cleanup_free char *line = NULL;
+	size_t room = 0;
+	FILE *file;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return -errno;
+	file = fopen("/proc/self/mounts", "re");
+	while (file && getline(&line, &room, file) > 0) {
+		char *rest = line, *point;
+
+		strsep(&rest, " ");
+		point = strsep(&rest, " ");
+		if (rest && strncmp(rest, "fuse.cairnfs ", 13) == 0)
+			umount2(point, MNT_DETACH);
+	}
+	if (file)
+		fclose(file);
+	return 0;
+}
+
 /* The child: 0 when it is root of its namespace. */
 static int enter(int from_parent, int to_parent, const char *device)
 {
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (leave_mounts() < 0)
+		return -EPERM;
 	if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0 || write(to_parent, "x", 1) != 1 ||
 	    !wait_for(from_parent))
 		return -EPERM;

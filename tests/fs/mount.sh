@@ -92,6 +92,7 @@ check_and_unmount
 # It looks for the daemon where root's programs are, whatever PATH says: there it is put, in a mount namespace of its own.
 cat >by-mount8 <<'END'
 set -eu
+umount -a -l -t fuse.cairnfs # those of other tests would live on here
 mount -t tmpfs none /usr/local/sbin
 ln -s "$CAIRNFS" /usr/local/sbin/cairnfs
 mount -t fuse.cairnfs none "$TMP/m" -o "lowerdir=$TMP/a:$TMP/b:$TMP/c,upperdir=$TMP/u,workdir=$TMP/w"

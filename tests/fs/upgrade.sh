@@ -214,6 +214,7 @@ done
 # All mounts: where no processes can be seen but those of two mounts, for others' are not ours to upgrade.
 cat >all <<'END'
 set -eu
+umount -a -l -t fuse.cairnfs # those of other tests would live on here
 mkdir a-mount another
 "$CAIRNFS" -o lowerdir=l a-mount
 "$CAIRNFS" -o lowerdir=l another

@@ -4,7 +4,9 @@
  * died; above all, how often the kernel was told of a node.
  */
 #include <linux/fuse.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 
 #include "attempt.h"
 #include "scratch.h"
@@ -196,6 +198,45 @@ static void test_was_answered_after_all(void)
 	die();
 }
 
+/* A worker that dies when it has taken over half of what there is. */
+static void test_dies_while_taking_over(void)
+{
+	struct attempt *place;
+	struct node *node;
+	int status;
+	pid_t pid;
+
+	begin();
+	/* New requests came, so that all that came again had been answered. */
+	place = receive(FUSE_GETATTR, 12);
+	attempt_start(attempts, place, &nodes);
+	attempt_end(place, &nodes);
+	place = receive(FUSE_MKNOD, 14);
+	attempt_start(attempts, place, &nodes);
+	attempt_begin(0);
+	node = add(70);
+	attempt_tell(node);
+	node_unref(node);
+	die();
+	pid = fork();
+	if (pid == 0) {
+		/* It cannot so much as clear the second place. */
+		signal(SIGSEGV, SIG_DFL);
+		mprotect(&attempts->places[1], 4096, PROT_READ);
+		attempts_take_over(attempts, &nodes);
+		_exit(0);
+	}
+	assert(waitpid(pid, &status, 0) == pid);
+	assert(WIFSIGNALED(status));
+	begin();
+	place = receive(FUSE_MKNOD, 14 | RESENT);
+	attempt_start(attempts, place, &nodes);
+	assert(attempt_was_begun(NULL));
+	attempt_end(place, &nodes);
+	assert_eq(count(70), 0);
+	die();
+}
+
 /* A FORGET is sent once: the worker after does what is left of it. */
 static void test_forget(void)
 {
@@ -265,6 +306,7 @@ int main(void)
 	test_comes_again();
 	test_lost_twice();
 	test_was_answered_after_all();
+	test_dies_while_taking_over();
 	test_forget();
 	test_no_request();
 	munmap(attempts, sizeof(*attempts));
