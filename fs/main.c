@@ -141,7 +141,7 @@ static int run(struct daemon *daemon)
 	if (r == 0)
 		stack_unmark_volatile(&daemon->stack);
 	else if (r < 0)
-		daemon_complain("%s: %s", daemon->options.mountpoint,
+		daemon_complain("%s: cannot serve: %s", daemon->options.mountpoint,
 				r == -ECHILD ? "the process that was to serve it was killed"
 					     : strerror(-r));
 	return r == SUPERVISE_SAID ? -EIO : r;
@@ -174,8 +174,12 @@ static int detach(struct daemon *daemon)
 	int ends[2];
 	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0)
-		return -errno;
+	if (pipe2(ends, O_CLOEXEC) < 0 || (pid = fork()) < 0) {
+		int r = -errno;
+
+		daemon_complain("cannot start a daemon: %s", strerror(-r));
+		return r;
+	}
 	if (pid > 0) {
 		int status;
 

@@ -264,8 +264,11 @@ static int check_volatile(const struct options *options, int work, char **error)
 	cleanup_fd int fd = fd_open(work, volatile_name, O_RDONLY, 0);
 	char boot_id[64], marked[64] = "";
 
+	if (fd == -ENOENT)
+		return 0;
 	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
+		return fail(error, fd, "workdir %s: %s: %s", options->workdir, volatile_name,
+			    strerror(-fd));
 	read_boot_id(boot_id);
 	if (read(fd, marked, sizeof(marked) - 1) >= 0 && strcmp(marked, boot_id) == 0)
 		return 0;
