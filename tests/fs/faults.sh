@@ -131,7 +131,7 @@ end() {
 	umount m
 	flock "$work" true
 	no_leftovers
-	find "$work" ! -name state.mdb ! -name state.mdb-lock ! -name owner ! -path "$work" >leftovers
+	find "$work" ! -name state.mdb ! -name state.mdb-lock ! -name state.seal ! -name owner ! -path "$work" >leftovers
 	[ ! -s leftovers ] || fail "$title: in the work directory: $(cat leftovers)"
 	mount_cairnfs -o "lowerdir=${branch:-lower},upperdir=$upper,workdir=$work" m
 	same_tree plain m --no-times
@@ -226,11 +226,13 @@ out_of_inodes() {
 # With the fewest the daemon says why it cannot mount, or each operation says why it cannot be done; 64 are enough for one
 # process at a time.
 out_of_descriptors() {
-	for limit in 10 20 30 40 64; do
+	for limit in 5 8 10 14 20 30 40 64; do
 		mkdir -p tight
 		if ! (begin "$limit descriptors" tight prlimit --nofile="$limit:$limit") 2>err; then
 			title="$limit descriptors"
-			[ "$(wc -l <err)" = 1 ] || wrong "refused, not in one line: '$(cat err)'"
+			[ "$(grep -c "Too many open files" err)" = 1 ] && [ "$(wc -l <err)" = 1 ] ||
+				wrong "refused, not in one line that says why: '$(cat err)'"
+			! mountpoint -q m || wrong "refused, and left mounted"
 			echo "$limit descriptors: refused: $(sed 's/.*: //' err)"
 			rm -rf tight
 			continue
