@@ -44,7 +44,8 @@ struct dirs {
 	struct table odd;
 	uint64_t next_odd;
 	pthread_mutex_t groups_lock; /* guards what follows; held while the tree is scanned */
-	struct table groups; /* constant once that is done */
+	struct table groups;
+	struct unread *first_unread, *last_unread; /* what could not be read then */
 	bool is_scanned;
 };
 

@@ -3,6 +3,11 @@
  * Files with several names.  A branch says how many names a file has, but not
  * which, nor which of them show.  So when that is asked for the first time the
  * merged tree is walked once, and all names of all such files are noted.
+ *
+ * What cannot be read then is noted too, and tried again when somebody asks for
+ * a file that may have names there: one of which fewer have been found than its
+ * branch says it has.  As long as it cannot be read, that is the answer.  Of
+ * every other file all is known.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -11,12 +16,28 @@
 #include "base/fd.h"
 #include "lower_dirs.h"
 
+/* A name, and which of the branches' names it is: redirects can make it several of ours. */
+struct name {
+	char *path;
+	uint64_t real;
+};
+
 /* All names in the merged tree of a file of which its branch says that it has several. */
 struct group {
 	struct table_link link;
 	uint64_t ino;
-	size_t n_paths;
-	char **paths;
+	nlink_t n_links; /* so many its branch says it has */
+	bool is_whole; /* so many are here; no more are taken, as it may be in use */
+	size_t n_names;
+	struct name *names;
+	size_t n_compared, n_real; /* the first `n_compared` are `n_real` names of the branches */
+};
+
+/* Entries of a directory that have not been read. */
+struct unread {
+	struct unread *next;
+	struct object *dir; /* a reference */
+	size_t from, end; /* which of its listing */
 };
 
 static struct group *find_group(struct dirs *dirs, uint64_t ino)
@@ -28,6 +49,42 @@ static struct group *find_group(struct dirs *dirs, uint64_t ino)
 	return link ? TABLE_OBJECT(link, struct group, link) : NULL;
 }
 
+static struct unread *unread_new(struct object *dir, size_t from, size_t end)
+{
+	struct unread *unread = malloc(sizeof(*unread));
+
+	if (unread)
+		*unread = (struct unread){ .dir = object_of(lower_ref(&dir->base)),
+					   .from = from,
+					   .end = end };
+	return unread;
+}
+
+static void unread_free(struct unread *unread)
+{
+	lower_unref(&unread->dir->base);
+	free(unread);
+}
+
+static struct unread *take_unread(struct dirs *dirs)
+{
+	struct unread *first = dirs->first_unread;
+
+	dirs->first_unread = first->next;
+	return first;
+}
+
+/* As the last one to be tried. */
+static void put_unread(struct dirs *dirs, struct unread *unread)
+{
+	if (dirs->first_unread)
+		dirs->last_unread->next = unread;
+	else
+		dirs->first_unread = unread;
+	dirs->last_unread = unread;
+	unread->next = NULL;
+}
+
 void links_free(struct dirs *dirs)
 {
 	struct table_link *link;
@@ -35,72 +92,192 @@ void links_free(struct dirs *dirs)
 	while ((link = table_pop(&dirs->groups))) {
 		struct group *group = TABLE_OBJECT(link, struct group, link);
 
-		for (size_t i = 0; i < group->n_paths; i++)
-			free(group->paths[i]);
-		free(group->paths);
+		for (size_t i = 0; i < group->n_names; i++)
+			free(group->names[i].path);
+		free(group->names);
 		free(group);
 	}
 	table_done(&dirs->groups);
+	while (dirs->first_unread)
+		unread_free(take_unread(dirs));
 }
 
-static int add_to_group(struct dirs *dirs, uint64_t ino, const char *path)
+/* --- groups --- */
+
+/* Whether as many names are known as the file has; compares those that came since this was asked.
+ */
+static bool group_is_whole(struct group *group)
 {
-	struct group *group = find_group(dirs, ino);
-	char **paths;
+	for (; group->n_compared < group->n_names; group->n_compared++) {
+		uint64_t real = group->names[group->n_compared].real;
+		size_t i = 0;
 
-	if (!group) {
-		group = malloc(sizeof(*group));
-		if (!group)
-			return -ENOMEM;
-		*group = (struct group){ .ino = ino };
-		if (table_add(&dirs->groups, &group->link, table_hash_u64(ino)) < 0) {
-			free(group);
-			return -ENOMEM;
-		}
+		while (group->names[i].real != real)
+			i++;
+		group->n_real += i == group->n_compared;
 	}
-	paths = realloc(group->paths, (group->n_paths + 1) * sizeof(*paths));
-	if (!paths)
-		return -ENOMEM;
-	group->paths = paths;
-	paths[group->n_paths] = strdup(path);
-	return paths[group->n_paths] ? (group->n_paths++, 0) : -ENOMEM;
+	group->is_whole = group->n_real >= group->n_links;
+	return group->is_whole;
 }
 
-static int scan(struct object *dir);
+static struct group *group_new(struct dirs *dirs, uint64_t ino, nlink_t n_links)
+{
+	struct group *group = malloc(sizeof(*group));
 
-/* Notes one listed name if it is one of several of a file; goes down into a directory. */
-static int scan_entry(struct object *dir, const struct listing_entry *entry)
+	if (!group)
+		return NULL;
+	*group = (struct group){ .ino = ino, .n_links = n_links };
+	if (table_add(&dirs->groups, &group->link, table_hash_u64(ino)) < 0)
+		free(take_ptr(group));
+	return group;
+}
+
+static int add_to_group(struct group *group, const char *path, uint64_t real)
+{
+	struct name *names;
+
+	if (group->is_whole)
+		return 0;
+	names = realloc(group->names, (group->n_names + 1) * sizeof(*names));
+	if (!names)
+		return -ENOMEM;
+	group->names = names;
+	names[group->n_names] = (struct name){ .path = strdup(path), .real = real };
+	return names[group->n_names].path ? (group->n_names++, 0) : -ENOMEM;
+}
+
+/* --- the walk: of what is on disk, since overrides would have us asked for link counts --- */
+
+static int scan(struct unread *part);
+
+/* Goes down into a directory.  What cannot be read there is noted there. */
+static int scan_dir(struct object *dir, const char *name)
+{
+	cleanup_lower_obj struct lower_obj *below = NULL;
+	int r = dir->base.lower->ops->lookup(&dir->base, name, &below, NULL);
+	struct unread *all;
+
+	if (r != LOWER_FOUND)
+		return r;
+	all = unread_new(object_of(below), 0, SIZE_MAX);
+	if (!all)
+		return -ENOMEM;
+	scan(all);
+	return 0;
+}
+
+/* Notes one name of a file that has several. */
+static int scan_name(struct object *dir, const struct listing_entry *entry, int dirfd,
+		     nlink_t n_links)
 {
 	struct dirs *dirs = dirs_of(&dir->base);
-	cleanup_lower_obj struct lower_obj *below = NULL;
+	struct group *group = find_group(dirs, entry->ino);
+	cleanup_free char *path = place_join(dir->path, entry->name);
+	uint64_t real = table_hash_bytes(entry->name, strlen(entry->name));
+	struct stat st;
+	int r = path ? fd_stat(dirfd, NULL, &st) : -ENOMEM;
+
+	if (r < 0)
+		return r;
+	real = table_hash_u64(table_hash_u64(real ^ st.st_ino) ^ st.st_dev);
+	if (!group)
+		group = group_new(dirs, entry->ino, n_links);
+	return group ? add_to_group(group, path, real) : -ENOMEM;
+}
+
+static int scan_entry(struct object *dir, const struct listing_entry *entry)
+{
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	cleanup_free char *path = NULL;
 	struct stat st;
 	int r = 0;
 
-	if (entry->type == DT_DIR) {
-		r = lower_lookup(&dir->base, entry->name, &below, NULL);
-		return r == LOWER_FOUND ? scan(object_of(below)) : r;
-	}
+	if (entry->type == DT_DIR)
+		return scan_dir(dir, entry->name);
 	ref = place_fd(dir, entry->source, &r);
-	if (!ref)
+	if (ref)
+		r = fd_stat(ref->fd, entry->name, &st);
+	if (r < 0)
 		return r;
-	r = fd_stat(ref->fd, entry->name, &st);
-	if (r < 0 || st.st_nlink < 2)
-		return r;
-	path = place_join(dir->path, entry->name);
-	return path ? add_to_group(dirs, entry->ino, path) : -ENOMEM;
+	if (S_ISDIR(st.st_mode)) /* the listing did not know */
+		return scan_dir(dir, entry->name);
+	return st.st_nlink < 2 ? 0 : scan_name(dir, entry, ref->fd, st.st_nlink);
 }
 
-/* Notes every name in the merged tree of a file that has several. */
-static int scan(struct object *dir)
+/*
+ * Takes over what has not been read, and reads it; puts it back, or what is left of it, on
+ * failure.  An entry of many that cannot be read is put there for itself, and is no failure.
+ */
+static int scan(struct unread *part)
 {
+	struct object *dir = part->dir;
+	struct dirs *dirs = dirs_of(&dir->base);
+	bool is_single = part->end - part->from == 1;
 	cleanup_listing struct listing *listing = NULL;
-	int r = lower_list(&dir->base, &listing);
+	int r = dir->base.lower->ops->list(&dir->base, &listing);
 
-	for (size_t i = 0; r == 0 && i < listing_count(listing); i++)
-		r = scan_entry(dir, listing_at(listing, i));
+	while (r == 0 && part->from < part->end && part->from < listing_count(listing)) {
+		r = scan_entry(dir, listing_at(listing, part->from));
+		if (r < 0 && !is_single) {
+			struct unread *single = unread_new(dir, part->from, part->from + 1);
+
+			if (!single)
+				break;
+			put_unread(dirs, single);
+			r = 0;
+		}
+		part->from += r == 0;
+	}
+	if (r < 0)
+		put_unread(dirs, part);
+	else
+		unread_free(part);
 	return r;
+}
+
+/* --- questions --- */
+
+/*
+ * Tries again to read what could not be read, until that fails once; the next time it goes on
+ * behind that.  So it costs little to ask often, and what can be read again will be.
+ */
+static int read_unread(struct dirs *dirs)
+{
+	int r = 0;
+
+	while (r == 0 && dirs->first_unread)
+		r = scan(take_unread(dirs));
+	return r;
+}
+
+static int begin_scan(struct dirs *dirs)
+{
+	struct unread *all = unread_new(dirs->root, 0, SIZE_MAX);
+
+	if (!all)
+		return -ENOMEM;
+	scan(all);
+	dirs->is_scanned = true;
+	return 0;
+}
+
+/* Whether all is known of the names of a file: its group, or NULL if it has one name. 1, 0, -errno.
+ */
+static int is_known(struct object *obj, struct group **ret)
+{
+	struct dirs *dirs = dirs_of(&obj->base);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	struct stat st;
+	int r = 0;
+
+	*ret = find_group(dirs, obj->base.ino);
+	if (!dirs->first_unread)
+		return 1;
+	if (*ret)
+		return group_is_whole(*ret);
+	ref = place_fd(obj->parent, obj->place, &r);
+	if (ref)
+		r = fd_stat(ref->fd, obj->name, &st);
+	return r < 0 ? r : st.st_nlink < 2;
 }
 
 /* The group of a file, or NULL; the tree is scanned when that is asked for the first time. */
@@ -110,14 +287,19 @@ static int group_of(struct lower_obj *base, struct group **ret)
 	int r = 0;
 
 	pthread_mutex_lock(&dirs->groups_lock);
-	if (!dirs->is_scanned) {
-		links_free(dirs); /* of a scan that failed */
-		r = scan(dirs->root);
-		dirs->is_scanned = r == 0;
+	if (!dirs->is_scanned)
+		r = begin_scan(dirs);
+	if (r == 0)
+		r = is_known(object_of(base), ret);
+	if (r == 0) {
+		int failed = read_unread(dirs);
+
+		r = is_known(object_of(base), ret);
+		if (r == 0)
+			r = failed;
 	}
-	*ret = r == 0 ? find_group(dirs, base->ino) : NULL;
 	pthread_mutex_unlock(&dirs->groups_lock);
-	return r;
+	return r < 0 ? r : 0;
 }
 
 int links_names(struct lower_obj *base, int (*each)(void *context, const char *path), void *context)
@@ -134,8 +316,8 @@ int links_names(struct lower_obj *base, int (*each)(void *context, const char *p
 
 		return path ? each(context, path) : -ENOMEM;
 	}
-	for (size_t i = 0; r == 0 && i < group->n_paths; i++)
-		r = each(context, group->paths[i]);
+	for (size_t i = 0; r == 0 && i < group->n_names; i++)
+		r = each(context, group->names[i].path);
 	return r;
 }
 
@@ -144,5 +326,5 @@ int links_visible(struct lower_obj *obj)
 	struct group *group;
 	int r = group_of(obj, &group);
 
-	return r < 0 ? r : group ? (int)group->n_paths : 1;
+	return r < 0 ? r : group ? (int)group->n_names : 1;
 }

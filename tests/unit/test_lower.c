@@ -803,6 +803,115 @@ static void test_hard_link_from_outside(void)
 	remove_name(scratch, "outside");
 }
 
+/* The link count of a file, or -errno. */
+static int links_at(const char *path)
+{
+	cleanup_lower_obj struct lower_obj *obj = find(path);
+	struct stat st;
+	int r;
+
+	assert(obj);
+	r = lower_stat(obj, &st);
+	return r < 0 ? r : (int)st.st_nlink;
+}
+
+/* Sets the mode of a directory that then counts for us too. */
+static void set_mode(const char *path, mode_t mode)
+{
+	assert(seteuid(getuid()) == 0);
+	assert(fchmodat(branches[0], path, mode, 0) == 0);
+	assert(!is_root() || seteuid(12345) == 0);
+}
+
+/* Files in `good`, in `bad` and in both, by two names each. */
+static void make_links_good_and_bad(void)
+{
+	begin(1);
+	make_dir(branches[0], "bad", 0755);
+	make_dir(branches[0], "bad/below", 0755);
+	make_dir(branches[0], "good", 0755);
+	make_file(branches[0], "good/a", "a");
+	make_link(branches[0], "good/a", "good/b");
+	make_file(branches[0], "good/both", "both");
+	make_link(branches[0], "good/both", "bad/below/both");
+	make_file(branches[0], "good/single", "single");
+	make_file(branches[0], "bad/x", "x");
+	make_link(branches[0], "bad/x", "bad/y");
+}
+
+/* Only of files that may have a name there nothing can be said; and all can be once it is well
+ * again. */
+static void test_hard_links_and_a_directory_that_fails(void)
+{
+	static const mode_t modes[] = { 0, 0444 /* can be listed, and no more */ };
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		make_links_good_and_bad();
+		open_lower();
+		set_mode("bad", modes[i]);
+		assert_eq(links_at("good/a"), 2);
+		assert_streq(links_of("good/b"), "good/a good/b ");
+		assert_streq(links_of("good/single"), "good/single ");
+		for (int again = 0; again < 3; again++)
+			assert_eq(links_at("good/both"), -EACCES);
+		set_mode("bad", 0755);
+		set_mode("bad/below", 0);
+		assert_eq(links_at("bad/x"), 2);
+		assert_eq(links_at("good/both"), -EACCES);
+		set_mode("bad/below", 0755);
+		assert_eq(links_at("good/both"), 2);
+		assert_streq(links_of("good/both"), "bad/below/both good/both ");
+		assert_streq(links_of("bad/x"), "bad/x bad/y ");
+		assert_streq(links_of("good/a"), "good/a good/b ");
+		assert(seteuid(getuid()) == 0);
+		end();
+	}
+}
+
+/* Among several that fail, one that is well again is found, wherever it stands in line. */
+static void test_hard_links_and_many_directories_that_fail(void)
+{
+	enum { N = 20 };
+	char dir[32], here[32], there[32];
+
+	begin(1);
+	for (int i = 0; i < N; i++) {
+		snprintf(dir, sizeof(dir), "%d", i);
+		snprintf(here, sizeof(here), "x%d", i);
+		snprintf(there, sizeof(there), "%d/x", i);
+		make_dir(branches[0], dir, 0);
+		make_file(branches[0], here, "x");
+		make_link(branches[0], here, there);
+	}
+	open_lower();
+	for (int i = 0; i < N; i++) {
+		int r = -EACCES;
+
+		snprintf(dir, sizeof(dir), "%d", i);
+		snprintf(here, sizeof(here), "x%d", i);
+		set_mode(dir, 0755);
+		for (int again = 0; r == -EACCES && again < N; again++)
+			r = links_at(here);
+		assert_eq(r, 2);
+	}
+	assert(seteuid(getuid()) == 0);
+	end();
+}
+
+/* Owners that are written beside files are asked for by the same lookups. */
+static void test_hard_links_with_overrides(void)
+{
+	begin(1);
+	make_file(branches[0], "a", "linked");
+	make_dir(branches[0], "d", 0755);
+	make_link(branches[0], "a", "d/b");
+	open_lower();
+	lower_use_overrides(lower, OVERRIDE_USER);
+	assert_eq(lower_stat_at("a").st_nlink, 2);
+	assert_streq(links_of("d/b"), "a d/b ");
+	end();
+}
+
 /* Merged names are what counts, also where a redirect gives a directory another one. */
 static void test_hard_links_below_a_redirect(void)
 {
@@ -1057,6 +1166,9 @@ int main(void)
 	test_hard_links();
 	test_hard_link_of_which_one_name_shows();
 	test_hard_link_from_outside();
+	test_hard_links_and_a_directory_that_fails();
+	test_hard_links_and_many_directories_that_fail();
+	test_hard_links_with_overrides();
 	test_xattrs_and_marks();
 	test_branch_and_open();
 	test_numbers_are_stable_and_unique();
