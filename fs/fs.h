@@ -87,7 +87,10 @@ struct fs {
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
 	struct node *root;
 	pthread_mutex_t scan_lock; /* held while upper is looked through for renamed directories */
-	bool is_scanned; /* guarded by scan_lock */
+	bool is_scanned; /* guarded by scan_lock, as what follows */
+	int scan_error; /* the first, 0: none; and what it came from: */
+	struct node *failed_dir; /* a reference */
+	char *failed_name; /* in it; NULL: the directory itself */
 	pthread_mutex_t moved_lock; /* guards what follows */
 	struct node **moved; /* directories with a lower part that were renamed; references */
 	size_t n_moved;

@@ -81,7 +81,11 @@ static int is_copy(void *context, const char *path)
 	cleanup_fd int fd = fd_open_beneath(search->fs->config->upper, path, O_PATH);
 	struct stat st;
 
-	if (fd < 0 || fd_stat(fd, NULL, &st) < 0 || S_ISDIR(st.st_mode))
+	if (fd == -ENOENT || fd == -ENOTDIR || fd == -ELOOP || fd == -ENAMETOOLONG)
+		return 0;
+	if (fd < 0)
+		return fd; /* it may be behind that */
+	if (fd_stat(fd, NULL, &st) < 0 || S_ISDIR(st.st_mode))
 		return 0;
 	if (origin_get(search->fs, fd, st.st_ino) != search->ino)
 		return 0;

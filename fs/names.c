@@ -5,7 +5,8 @@
  * that node says where it is, also when it has been renamed: if it is known.
  * So directories that were renamed are kept in memory for as long as the mount
  * lives; those of earlier mounts are found, once, by their redirects, when
- * the question comes up for the first time.
+ * the question comes up for the first time.  While some of upper cannot be
+ * read, a lower directory that is found nowhere may be there: that is an error.
  */
 #include "names.h"
 
@@ -38,64 +39,127 @@ out:
 	return r;
 }
 
+/* --- directories that earlier mounts have renamed --- */
+
+/* Of what a scan could not read, the first is remembered: a directory, or a name in it. */
+static void note_failure(struct fs *fs, struct node *dir, const char *name, int error)
+{
+	if (fs->scan_error)
+		return;
+	fs->scan_error = error;
+	fs->failed_dir = node_ref(dir);
+	fs->failed_name = name ? strdup(name) : NULL;
+}
+
+static void forget_failure(struct fs *fs)
+{
+	fs->scan_error = 0;
+	node_unref(take_ptr(fs->failed_dir));
+	free(take_ptr(fs->failed_name));
+}
+
 void names_done(struct fs *fs)
 {
 	for (size_t i = 0; i < fs->n_moved; i++)
 		node_unref(fs->moved[i]);
 	free(fs->moved);
+	forget_failure(fs);
 	pthread_mutex_destroy(&fs->moved_lock);
 	pthread_mutex_destroy(&fs->scan_lock);
 }
 
-static int scan_dir(struct fs *fs, struct node *dir, int dirfd);
-
-/* Goes into one directory of upper, and remembers it if it has been renamed. */
-static int scan_entry(struct fs *fs, struct node *dir, int dirfd, const char *name)
+/*
+ * Opens one directory of upper, and remembers it if it has been renamed.  The descriptor,
+ * -ENOENT if it is a mark, or gone since; or -errno.
+ */
+static int enter(struct fs *fs, struct node *dir, int dirfd, const char *name, struct node **ret)
 {
-	cleanup_node struct node *node = NULL;
 	cleanup_free char *redirect = NULL;
 	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	int r = fd;
 
 	if (fd >= 0)
-		r = upper_step(fs, dir, name, &node);
-	if (r == -ENOTDIR || r == -ENOENT || r == FS_ABSENT)
-		return 0; /* a mark, or gone since */
+		r = upper_step(fs, dir, name, ret);
+	if (r == -ENOTDIR || r == FS_ABSENT)
+		return -ENOENT;
 	if (r == FS_FOUND)
 		r = redirect_get(fd, &redirect);
 	if (r == 1)
-		r = names_moved(fs, node);
-	return r < 0 ? r : scan_dir(fs, node, fd);
+		r = names_moved(fs, *ret);
+	return r < 0 ? r : take_fd(&fd);
 }
 
-static int scan_dir(struct fs *fs, struct node *dir, int dirfd)
+static void scan_dir(struct fs *fs, struct node *dir, int dirfd)
 {
 	cleanup_dir DIR *stream = NULL;
 	struct dirent *entry;
 	int r = fd_opendir(dirfd, &stream);
 
 	while (r == 0 && (errno = 0, entry = readdir(stream))) {
+		cleanup_node struct node *node = NULL;
+		cleanup_fd int fd = -1;
+
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
-		if (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN)
-			r = scan_entry(fs, dir, dirfd, entry->d_name);
+		if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
+			continue;
+		fd = enter(fs, dir, dirfd, entry->d_name, &node);
+		if (fd >= 0)
+			scan_dir(fs, node, fd);
+		else if (fd != -ENOENT)
+			note_failure(fs, dir, entry->d_name, fd);
 	}
+	if (r < 0 || errno)
+		note_failure(fs, dir, NULL, r < 0 ? r : -errno);
+}
+
+static int read_dir(int dirfd)
+{
+	cleanup_dir DIR *stream = NULL;
+	int r = fd_opendir(dirfd, &stream);
+
+	while (r == 0 && (errno = 0, readdir(stream)))
+		;
 	return r < 0 ? r : -errno;
 }
 
-/* Remembers the directories that earlier mounts have renamed. */
-static int scan_upper(struct fs *fs)
+static bool still_fails(struct fs *fs)
 {
+	cleanup_fd_ref struct fd_ref *dir = NULL;
+	cleanup_node struct node *node = NULL;
+	cleanup_fd int fd = -1;
 	int r = 0;
 
+	dir = upper_open(fs, fs->failed_dir, &r);
+	if (dir && fs->failed_name)
+		r = fd = enter(fs, fs->failed_dir, dir->fd, fs->failed_name, &node);
+	else if (dir)
+		r = read_dir(dir->fd);
+	return r < 0 && r != -ENOENT && r != -ESTALE;
+}
+
+/*
+ * Remembers the directories that earlier mounts have renamed; the error if some of upper
+ * cannot be read.  `again`: once more after such an error, if what failed then can be read now.
+ */
+static int scan_upper(struct fs *fs, bool again)
+{
+	int r;
+
 	pthread_mutex_lock(&fs->scan_lock);
-	if (!fs->is_scanned) {
-		r = scan_dir(fs, fs->root, fs->config->upper);
-		fs->is_scanned = r == 0;
+	if (again && fs->scan_error && !still_fails(fs)) {
+		forget_failure(fs);
+		fs->is_scanned = false;
 	}
+	if (!fs->is_scanned)
+		scan_dir(fs, fs->root, fs->config->upper);
+	fs->is_scanned = true;
+	r = fs->scan_error;
 	pthread_mutex_unlock(&fs->scan_lock);
 	return r;
 }
+
+/* --- where a lower name is --- */
 
 /* A lower directory, and the node that it is part of. */
 struct place {
@@ -178,10 +242,27 @@ static int shows(struct fs *fs, struct node *dir, const char *name)
 
 struct showing {
 	struct fs *fs;
+	int scanned; /* 0, or why a directory may show that is found nowhere */
 	int (*each)(void *context, struct node *dir, const char *name);
 	void *context;
 	int count;
 };
+
+/* As find_dir; the error when it is not found, and where it may be cannot be read. */
+static int find_dir_surely(struct showing *showing, const char *path, const char *end,
+			   struct place *place)
+{
+	int r = find_dir(showing->fs, path, end, place);
+
+	if (r != FS_FOUND || place->node || showing->scanned == 0)
+		return r;
+	showing->scanned = scan_upper(showing->fs, true);
+	if (showing->scanned < 0)
+		return showing->scanned;
+	place_done(place);
+	*place = (struct place){ 0 };
+	return find_dir(showing->fs, path, end, place);
+}
 
 static int count_showing(void *context, const char *path)
 {
@@ -189,7 +270,7 @@ static int count_showing(void *context, const char *path)
 	cleanup_place struct place place = { 0 };
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
-	int r = find_dir(showing->fs, path, slash ? slash : path, &place);
+	int r = find_dir_surely(showing, path, slash ? slash : path, &place);
 
 	if (r != FS_FOUND || !place.node)
 		return r < 0 ? r : 0;
@@ -204,9 +285,10 @@ int names_visible(struct fs *fs, struct lower_obj *lower,
 		  int (*each)(void *context, struct node *dir, const char *name), void *context)
 {
 	struct showing showing = { .fs = fs, .each = each, .context = context };
-	int r = fs->config->upper >= 0 ? scan_upper(fs) : 0;
+	int r;
 
-	if (r == 0)
-		r = lower_names(lower, count_showing, &showing);
+	if (fs->config->upper >= 0)
+		showing.scanned = scan_upper(fs, false);
+	r = lower_names(lower, count_showing, &showing);
 	return r != 0 ? r : showing.count;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Renaming files and directories, of upper, of lower and merged ones, and onto each other. */
+#include <linux/capability.h>
+#include <sys/syscall.h>
+
 #include "union.h"
 
 /* Whether lower directories can be renamed in this style. */
@@ -430,6 +433,63 @@ static void test_rename_of_a_linked_name(void)
 	union_end();
 }
 
+/* Whether the modes of files count for us, as they do for others than root. */
+static void heed_modes(bool on)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+	const unsigned int mask = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+
+	assert(syscall(SYS_capget, &header, caps) == 0);
+	caps[0].effective &= ~mask;
+	if (!on)
+		caps[0].effective |= caps[0].permitted & mask;
+	assert(syscall(SYS_capset, &header, caps) == 0);
+}
+
+/* The link count of a file, or -errno. */
+static int links_at(const char *name)
+{
+	cleanup_entry struct entry entry = { 0 };
+	int r = fs_lookup(fs, fs->root, name, &entry);
+
+	return r < 0 ? r : (int)entry.st.st_nlink;
+}
+
+/*
+ * An earlier mount has renamed a directory into one that now cannot be read: what is said of
+ * files with names in it is an error; of all others nothing changes.
+ */
+static void test_links_where_upper_cannot_be_read(void)
+{
+	union_make(1);
+	make_dir(branches[0], "d", 0755);
+	make_dir(branches[0], "e", 0755);
+	make_file(branches[0], "d/a", "a");
+	make_link(branches[0], "d/a", "b");
+	make_file(branches[0], "e/x", "x");
+	make_link(branches[0], "e/x", "y");
+	union_open();
+	assert_eq(do_mkdir("hidden", 0755), 0);
+	if (!has_redirects() || do_rename("d", "hidden/d", 0) < 0) {
+		union_end();
+		return;
+	}
+	assert_eq(do_rename("e", "f", 0), 0);
+	union_reopen();
+	assert(fchmodat(upper, "hidden", 0, 0) == 0);
+	heed_modes(true);
+	assert_eq(links_at("b"), -EACCES);
+	assert_eq(links_at("y"), 2);
+	assert_eq(links_at("b"), -EACCES);
+	assert(fchmodat(upper, "hidden", 0755, 0) == 0);
+	assert_eq(links_at("b"), 2);
+	heed_modes(false);
+	assert_eq(stat_at("hidden/d/a").st_nlink, 2);
+	assert_eq(stat_at("f/x").st_nlink, 2);
+	union_end();
+}
+
 static void tests(void)
 {
 	test_files();
@@ -443,6 +503,7 @@ static void tests(void)
 	test_rename_of_a_linked_name();
 	test_links_in_a_renamed_directory();
 	test_below_a_redirect_of_a_branch();
+	test_links_where_upper_cannot_be_read();
 }
 
 int main(void)
