@@ -9,8 +9,8 @@
  * instant, also of a crash, there is the old object or the new one, whole.
  *
  * A file with several visible names is linked to all of them before the node
- * is switched over, so that the group is whole on disk.  If a crash comes
- * between, the next lookup of a name left behind finds the copy by another
+ * is switched over, so that the group is whole on disk; or to none, if that
+ * fails.  If a crash comes between, the next lookup of a name left behind finds the copy by another
  * name of the group and completes it (fs/lookup.c, rejoin).
  */
 #include "copyup.h"
@@ -145,17 +145,15 @@ struct copy {
 	bool has_data;
 };
 
-/* Makes the whole copy under the staged name. */
+/* Makes the whole copy under the staged name, of what ret->st says. */
 static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
 		      struct staged *staged, struct copy *ret)
 {
 	struct stat *st = &ret->st;
 	cleanup_fd int fd = -1;
 	struct stat made;
-	int r = lower_stat(lower, st);
+	int r = make_like(lower, st, staged);
 
-	if (r == 0)
-		r = make_like(lower, st, staged);
 	if (r < 0)
 		return r;
 	fd = fd_open(staged->dirfd, staged->name, O_PATH, 0);
@@ -258,12 +256,7 @@ static int publish_quietly(struct staged *staged, struct node *dir, int dirfd, c
 	return end_quietly(&quiet, r);
 }
 
-/* --- the other names of a group --- */
-
-struct group {
-	struct fs *fs;
-	int fd; /* the copy */
-};
+/* --- the names of a group --- */
 
 int copyup_link(struct fs *fs, int fd, struct node *dir, const char *name)
 {
@@ -281,11 +274,104 @@ int copyup_link(struct fs *fs, int fd, struct node *dir, const char *name)
 	return r == -EEXIST ? 0 : r;
 }
 
+/* The names of a file while they are given to its copy. */
+struct group {
+	struct fs *fs;
+	int fd; /* the copy */
+	ino_t real;
+	bool is_resumed; /* it may have other names */
+	size_t n;
+	struct named {
+		struct node *dir; /* a reference */
+		char *name;
+	} * names; /* all that are linked, or are about to be */
+};
+
+static void group_done(struct group *group)
+{
+	for (size_t i = 0; i < group->n; i++) {
+		node_unref(group->names[i].dir);
+		free(group->names[i].name);
+	}
+	free(group->names);
+}
+
 static int link_name(void *context, struct node *dir, const char *name)
 {
 	struct group *group = context;
+	struct named *names = realloc(group->names, (group->n + 1) * sizeof(*names));
 
+	if (!names)
+		return -ENOMEM;
+	group->names = names;
+	names += group->n;
+	*names = (struct named){ .name = strdup(name) };
+	if (!names->name)
+		return -ENOMEM;
+	names->dir = node_ref(dir);
+	group->n++;
 	return copyup_link(group->fs, group->fd, dir, name);
+}
+
+/* Takes a name from the copy, if it has it. */
+static int unlink_name(struct group *group, const struct named *named)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	struct quiet quiet;
+	struct stat st;
+	int r = 0;
+
+	ref = upper_open(group->fs, named->dir, &r);
+	if (!ref)
+		return r;
+	r = begin_quietly(group->fs, named->dir, ref->fd, &quiet);
+	if (r == 0)
+		r = fd_stat(ref->fd, named->name, &st);
+	if (r == 0 && st.st_ino == group->real && unlinkat(ref->fd, named->name, 0) < 0)
+		r = -errno;
+	r = end_quietly(&quiet, r);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* 0 if that name is the copy's. */
+static int check_name(struct group *group, struct node *dir, const char *name)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	struct stat st;
+	int r = 0;
+
+	ref = upper_open(group->fs, dir, &r);
+	if (ref)
+		r = fd_stat(ref->fd, name, &st);
+	return r < 0 ? r : st.st_ino == group->real ? 0 : -EEXIST;
+}
+
+/* Takes back all that were linked; an error if the copy may have a name still. */
+static int unlink_names(struct group *group)
+{
+	int r = group->is_resumed ? -EEXIST : 0;
+
+	for (size_t i = 0; r == 0 && i < group->n; i++)
+		r = unlink_name(group, &group->names[i]);
+	return r;
+}
+
+/*
+ * Gives a copy that is in the work directory all names of the file, `name` first, or none;
+ * where they cannot be taken back it stays there, and the next copy-up goes on with it.
+ */
+static int publish_group(struct group *group, struct node *node, struct lower_obj *lower,
+			 struct node *dir, const char *name)
+{
+	int r = link_name(group, dir, name);
+
+	if (r == 0)
+		r = check_name(group, dir, name);
+	if (r == 0)
+		r = names_visible(group->fs, lower, link_name, group);
+	if (r >= 0 || unlink_names(group) == 0)
+		group_end(group->fs, node->ino);
+	return r < 0 ? r : 0;
 }
 
 /* --- the copy-up itself --- */
@@ -316,8 +402,11 @@ static int copyup_removed(struct fs *fs, struct node *node, struct lower_obj *lo
 	int r;
 
 	staged_init(fs, &staged);
+	r = lower_stat(lower, &copy.st);
 	/* There is no name to find the data by. */
-	r = stage_copy(fs, node, lower, limit == NO_CONTENT ? INT64_MAX : limit, &staged, &copy);
+	if (r == 0)
+		r = stage_copy(fs, node, lower, limit == NO_CONTENT ? INT64_MAX : limit, &staged,
+			       &copy);
 	if (r == 0)
 		r = staged_publish(&staged, fs->orphans, orphan_name(node->ino).s, 0);
 	if (r == 0)
@@ -325,37 +414,60 @@ static int copyup_removed(struct fs *fs, struct node *node, struct lower_obj *lo
 	return r;
 }
 
-static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
-			struct node *dir, const char *name)
+/* With all names at once. The copy is whole, as one that was begun is gone on with. */
+static int copyup_group(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
+			struct node *dir, const char *name, struct copy *copy)
+{
+	CLEANUP(group_done) struct group group = { .fs = fs };
+	cleanup_staged struct staged staged = { 0 };
+	cleanup_fd int fd = group_resume(fs, node->ino, &copy->real);
+	int r = fd;
+
+	if (fd >= 0) {
+		copy->has_data = !S_ISREG(node->type) || !metacopy_get(fd);
+		group.is_resumed = true;
+	}
+	if (fd == -ENOENT) {
+		staged_init(fs, &staged);
+		r = stage_copy(fs, node, lower, limit == NO_CONTENT ? limit : INT64_MAX, &staged,
+			       copy);
+		if (r == 0)
+			r = fd = fd_open(staged.dirfd, staged.name, O_PATH, 0);
+		if (r >= 0)
+			r = group_begin(fs, node->ino, &staged);
+	}
+	group.fd = fd;
+	group.real = copy->real;
+	return r < 0 ? r : publish_group(&group, node, lower, dir, name);
+}
+
+static int copyup_single(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
+			 struct node *dir, const char *name, struct copy *copy)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	cleanup_staged struct staged staged = { 0 };
-	cleanup_fd int fd = -1;
-	struct copy copy;
-	bool is_group;
 	int r = 0;
 
 	ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	staged_init(fs, &staged);
-	r = stage_copy(fs, node, lower, limit, &staged, &copy);
-	if (r < 0)
-		return r;
-	is_group = !S_ISDIR(copy.st.st_mode) && copy.st.st_nlink > 1;
-	fd = fd_open(staged.dirfd, staged.name, O_PATH, 0);
-	r = fd < 0 ? fd : is_group ? group_begin(fs, node->ino) : 0;
-	if (r == 0)
-		r = publish_quietly(&staged, dir, ref->fd, name);
-	if (r == 0 && is_group) {
-		struct group group = { .fs = fs, .fd = fd };
+	r = stage_copy(fs, node, lower, limit, &staged, copy);
+	return r < 0 ? r : publish_quietly(&staged, dir, ref->fd, name);
+}
 
-		r = names_visible(fs, lower, link_name, &group);
-	}
+static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
+			struct node *dir, const char *name)
+{
+	struct copy copy;
+	int r = lower_stat(lower, &copy.st);
+
+	if (r == 0 && !S_ISDIR(copy.st.st_mode) && copy.st.st_nlink > 1)
+		r = copyup_group(fs, node, lower, limit, dir, name, &copy);
+	else if (r == 0)
+		r = copyup_single(fs, node, lower, limit, dir, name, &copy);
 	if (r < 0)
 		return r;
-	if (is_group)
-		group_end(fs, node->ino);
 	switch_over(fs, node, &copy, false);
 	return 0;
 }

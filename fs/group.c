@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,11 +9,23 @@
 #include "names.h"
 #include "upper.h"
 
-int group_begin(struct fs *fs, uint64_t ino)
+int group_begin(struct fs *fs, uint64_t ino, struct staged *staged)
 {
-	cleanup_fd int fd = fd_open(fs->groups, orphan_name(ino).s, O_CREAT | O_WRONLY, 0600);
+	return staged_publish(staged, fs->groups, orphan_name(ino).s, 0);
+}
 
-	return fd < 0 ? fd : 0;
+int group_resume(struct fs *fs, uint64_t ino, ino_t *ret)
+{
+	cleanup_fd int fd = fd_open(fs->groups, orphan_name(ino).s, O_PATH, 0);
+	struct stat st;
+	int r = fd < 0 ? fd : fd_stat(fd, NULL, &st);
+
+	if (r < 0)
+		return r;
+	if (origin_get(fs, fd, st.st_ino) != ino && state_find(fs->state, st.st_ino) != ino)
+		return -ENOENT; /* a note of an older version */
+	*ret = st.st_ino;
+	return take_fd(&fd);
 }
 
 void group_end(struct fs *fs, uint64_t ino)

@@ -70,10 +70,15 @@ int find_lower_object(struct fs *fs, uint64_t ino, struct lower_obj **ret);
 
 /*
  * --- groups of names that are being copied up (group.c) ---
- * A note in the work directory, from before the first name is in upper until
- * all are; what a crash has left is completed when the next worker begins.
+ * The copy has a name in the work directory, by the file's number, from before
+ * its first name is in upper until all are; what a crash has left is completed
+ * when the next worker begins.
  */
-int group_begin(struct fs *fs, uint64_t ino);
+struct staged;
+/* Gives a staged copy that name. */
+int group_begin(struct fs *fs, uint64_t ino, struct staged *staged);
+/* A copy that was begun, as an O_PATH descriptor, and its inode in *ret; -ENOENT: there is none. */
+int group_resume(struct fs *fs, uint64_t ino, ino_t *ret);
 void group_end(struct fs *fs, uint64_t ino);
 int groups_complete(struct fs *fs);
 

@@ -5,7 +5,7 @@
  * now, and counts what did; it is mapped, so it is changed with dd:
  *
  *   byte 0   every n-th allocation fails; 0: none does
- *   byte 1   what fails below $FAULTS_DIR, the bits of enum fault
+ *   byte 1   what fails below $FAULTS_DIR, the bits of enum fault; UNLINK fails everywhere
  *   byte 2   with which errno
  *   byte 4   so often something has failed: four bytes
  *
@@ -31,7 +31,16 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum fault { READ = 1, OPEN = 2, LIST = 4, WRITE = 8, SYNC = 16, STAT = 32 };
+enum fault {
+	READ = 1,
+	OPEN = 2,
+	LIST = 4,
+	WRITE = 8,
+	SYNC = 16,
+	STAT = 32,
+	LINK = 64,
+	UNLINK = 128
+};
 
 struct control {
 	_Atomic uint8_t every, faults, error, unused;
@@ -201,6 +210,23 @@ int fstatat(int fd, const char *path, struct stat *st, int flags)
 {
 	NEXT(int, "fstatat", int, const char *, struct stat *, int);
 	return fails(STAT, fd, path) ? -1 : next(fd, path, st, flags);
+}
+
+int linkat(int fd, const char *path, int newfd, const char *newpath, int flags)
+{
+	NEXT(int, "linkat", int, const char *, int, const char *, int);
+	return fails(LINK, newfd, newpath) ? -1 : next(fd, path, newfd, newpath, flags);
+}
+
+int unlinkat(int fd, const char *path, int flags)
+{
+	NEXT(int, "unlinkat", int, const char *, int);
+
+	if (!control || !(atomic_load(&control->faults) & UNLINK))
+		return next(fd, path, flags);
+	atomic_fetch_add(&control->n_failed, 1);
+	errno = atomic_load(&control->error);
+	return -1;
 }
 
 static mode_t mode_of(int flags, va_list args)

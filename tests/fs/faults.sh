@@ -343,6 +343,22 @@ upper_broken() {
 	done
 }
 
+# A file with two names has got one of them in upper, the other cannot be made, and the first not be taken back.
+upper_half_linked() {
+	mkdir half-linked
+	begin "upper half linked" half-linked with_faults "$TMP/half-linked/upper/good/dir"
+	inject 1 192
+	LC_ALL=C sh -c "/bin/echo linked >>m/good/9" 2>err && fail "$title: nothing failed"
+	grep -q "Input/output error" err || fail "$title: $(cat err)"
+	[ -e half-linked/upper/good/9 ] && [ ! -e half-linked/upper/good/dir/nine ] || fail "$title: no half"
+	inject 1 0
+	can_read m
+	! grep -q linked m/good/9 m/good/dir/nine || fail "$title: an effect of what failed"
+	(cd m && /bin/echo linked >>good/dir/nine)
+	sed -i '/linked/d' pending
+	end
+}
+
 # ---- a branch that goes ----
 
 # Unmounted lazily: the daemon has it still.
@@ -407,7 +423,7 @@ upper_read_only() {
 
 make_branch lower
 for kind in ${FAULTS_KINDS:-out_of_room out_of_inodes out_of_descriptors out_of_memory lower_reading lower_opening \
-	lower_listing lower_looking_up lower_all upper_broken branch_unmounted branch_removed upper_read_only}; do
+	lower_listing lower_looking_up lower_all upper_broken upper_half_linked branch_unmounted branch_removed upper_read_only}; do
 	section "$kind"
 done
 [ -z "$failed" ] || fail "$failed"

@@ -365,6 +365,34 @@ static void test_staging_is_left_empty(void)
 	union_end();
 }
 
+/* A file whose copy cannot be given one of its names has no name in upper, and is as it was. */
+static void test_group_that_cannot_be_linked(void)
+{
+	union_make(1);
+	make_file(branches[0], "a", "linked");
+	make_dir(branches[0], "d", 0755);
+	make_link(branches[0], "a", "d/b");
+	union_open();
+	set_times(upper, ".", 1000, 0);
+	assert_eq(do_chmod("d", 0555), 0);
+	heed_modes(true);
+	for (int again = 0; again < 2; again++) {
+		assert_eq(do_write("a", "LINKED", 0), -EACCES);
+		assert_eq(do_write("d/b", "LINKED", 0), -EACCES);
+		assert_eq(do_truncate("a", 0), -EACCES);
+		assert(!exists(upper, "a") && !exists(upper, "d/b"));
+		assert_eq(stat_at("a").st_nlink, 2);
+		assert_streq(read_at("d/b"), "linked");
+	}
+	heed_modes(false);
+	assert_eq(do_write("d/b", "LINKED", 0), 0);
+	assert_streq(read_at("a"), "LINKED");
+	assert_eq(stat_at("a").st_nlink, 2);
+	assert_eq(stat_of(upper, "a").st_ino, stat_of(upper, "d/b").st_ino);
+	assert_eq(stat_of(upper, "a").st_nlink, 2);
+	union_end();
+}
+
 static void tests(void)
 {
 	test_every_type();
@@ -376,6 +404,7 @@ static void tests(void)
 	test_group_left_half_up();
 	test_number_stays();
 	test_removed_while_in_use();
+	test_group_that_cannot_be_linked();
 	test_staging_is_left_empty();
 	test_number_stays_where_an_inode_is_used_again();
 }

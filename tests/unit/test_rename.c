@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Renaming files and directories, of upper, of lower and merged ones, and onto each other. */
-#include <linux/capability.h>
-#include <sys/syscall.h>
-
 #include "union.h"
 
 /* Whether lower directories can be renamed in this style. */
@@ -431,20 +428,6 @@ static void test_rename_of_a_linked_name(void)
 	assert_streq(list_at(""), "b x ");
 	assert_eq(stat_at("x").st_nlink, 1);
 	union_end();
-}
-
-/* Whether the modes of files count for us, as they do for others than root. */
-static void heed_modes(bool on)
-{
-	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	struct __user_cap_data_struct caps[2];
-	const unsigned int mask = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
-
-	assert(syscall(SYS_capget, &header, caps) == 0);
-	caps[0].effective &= ~mask;
-	if (!on)
-		caps[0].effective |= caps[0].permitted & mask;
-	assert(syscall(SYS_capset, &header, caps) == 0);
 }
 
 /* The link count of a file, or -errno. */

@@ -7,8 +7,10 @@
 #ifndef TEST_UNION_H
 #define TEST_UNION_H
 
+#include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "fs.h"
 #include "scratch.h"
@@ -101,6 +103,20 @@ static inline void union_each_style(void (*tests)(void))
 		fflush(stdout);
 		tests();
 	}
+}
+
+/* Whether the modes of files count for us, as they do for others than root. */
+static inline void heed_modes(bool on)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct caps[2];
+	const unsigned int mask = 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH;
+
+	assert(syscall(SYS_capget, &header, caps) == 0);
+	caps[0].effective &= ~mask;
+	if (!on)
+		caps[0].effective |= caps[0].permitted & mask;
+	assert(syscall(SYS_capset, &header, caps) == 0);
 }
 
 /* --- finding by path --- */
