@@ -135,7 +135,12 @@ static int place_over_device(struct fs *fs, const struct thing *thing, struct lo
 	if (r < 0)
 		return r;
 	/* A directory cannot replace a device, only change places with it. */
-	return staged_publish(&staged, dirfd, name, is_dir(thing) ? RENAME_EXCHANGE : 0);
+	if (!is_dir(thing) || fs->caps.can_exchange)
+		return staged_publish(&staged, dirfd, name, is_dir(thing) ? RENAME_EXCHANGE : 0);
+	r = whiteout_free_name(dirfd, name);
+	if (r == 0)
+		r = staged_publish(&staged, dirfd, name, RENAME_NOREPLACE);
+	return r < 0 ? r : whiteout_remove_file(dirfd, name);
 }
 
 /* Where the name is free: in place if it can be whole from the first instant, else staged. */

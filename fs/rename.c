@@ -241,10 +241,13 @@ static int move(struct fs *fs, struct end *from, struct end *to, bool whiteout)
 	if (r < 0 && r != -EEXIST)
 		return r;
 	if (at_target == UPPER_WHITEOUT && !fs->caps.can_exchange &&
-	    unlinkat(to->ref->fd, to->name, 0) < 0)
-		return -errno;
-	if (at_target == UPPER_WHITEOUT && fs->caps.can_exchange &&
 	    S_ISDIR(from->entry.node->type)) {
+		r = whiteout_free_name(to->ref->fd, to->name);
+		if (r < 0)
+			return r;
+		at_target = UPPER_HIDDEN;
+	}
+	if (at_target == UPPER_WHITEOUT && S_ISDIR(from->entry.node->type)) {
 		/* A directory cannot replace the device: they change places, and it serves there.
 		 */
 		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);

@@ -86,6 +86,16 @@ int whiteout_create(const struct whiteout_style *style, int dirfd, const char *n
 	return 0;
 }
 
+int whiteout_free_name(int dirfd, const char *name)
+{
+	const struct whiteout_style style = { .format = WHITEOUT_FILE };
+	int r = whiteout_create(&style, dirfd, name);
+
+	if (r < 0 && r != -EEXIST)
+		return r;
+	return unlinkat(dirfd, name, 0) < 0 ? -errno : 0;
+}
+
 int whiteout_has_file(int dirfd, const char *name)
 {
 	char mark[NAME_MAX + 1];

@@ -62,6 +62,9 @@ bool whiteout_is_mark_name(const char *name);
 /* Writes a whiteout for `name` in `dirfd`, replacing nothing: -EEXIST if something is there. */
 int whiteout_create(const struct whiteout_style *style, int dirfd, const char *name);
 
+/* Puts `.wh.NAME` in the place of a whiteout that is a device: `name` is free then, and hidden. */
+int whiteout_free_name(int dirfd, const char *name);
+
 /* Whether `.wh.NAME` is there: 1 or 0, or negative errno (-ENAMETOOLONG counts as no). */
 int whiteout_has_file(int dirfd, const char *name);
 

@@ -40,7 +40,7 @@ static const char usage[] =
 	"  --profile all|kernel|mixed\n"
 	"                       marks of all formats; only those that kernel overlayfs reads,\n"
 	"                       and compare with it; each for half of the seeds (mixed)\n"
-	"  --disable KIND,...   leave operations out\n"
+	"  --disable KIND,...   leave operations out; long-names: names that .wh. does not fit before\n"
 	"  --seconds N          begin no new seed after so long\n"
 	"  --replay FILE        run this program instead\n"
 	"  --print              print the programs and run nothing\n"
@@ -73,6 +73,10 @@ static int parse_disabled(struct options *options, const char *list)
 	while ((word = strsep(&rest, ","))) {
 		int kind = op_kind_of(word);
 
+		if (strcmp(word, "long-names") == 0) {
+			options->no_long_names = true;
+			continue;
+		}
 		if (kind < 0) {
 			fprintf(stderr, "differ: no such operation: %s\n", word);
 			return -EINVAL;

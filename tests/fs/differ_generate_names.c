@@ -135,6 +135,8 @@ char *make_name(struct generator *g)
 	name = xrealloc(NULL, 300, 1);
 	memset(name, "xyz"[below(g, 3)], 300);
 	name[(int[]){ 255, 255, 252, 251, 256 }[below(g, 5)]] = '\0';
+	if (g->options->no_long_names)
+		name[251] = '\0';
 	return name;
 }
 
