@@ -15,7 +15,8 @@ losetup -f >"$TMP/out" 2>&1 || skip "no loop devices"
 
 # lose PERCENT TITLE OPTION...: so much of the losses in this way.
 lose() {
-	n=$((losses * $1 / 100))
+	n=$(((losses * $1 + 50) / 100))
+	[ "$n" -gt 0 ] || n=1
 	title=$2
 	shift 2
 	mkdir "$TMP/d"
@@ -78,7 +79,7 @@ numbers() {
 	umount disk-after clones
 }
 
-losses=${1:-${POWERLOSS_LOSSES:-24}}
+losses=${1:-${POWERLOSS_LOSSES:-10}}
 seed=${POWERLOSS_SEED:-$(date +%s)}
 failed=0
 echo "from seed $seed"
