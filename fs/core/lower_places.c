@@ -300,12 +300,11 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 			  char **below)
 {
 	CLEANUP(descent_done) struct descent descent = { .finding = finding, .branch = branch };
-	bool is_opaque;
 	int r = opaque_get(finding->dirs->branches[branch]);
 
 	if (r < 0)
 		return r;
-	is_opaque = r == OPAQUE_YES;
+	descent.is_below_opaque = r == OPAQUE_YES;
 	descent.dirfd = fd_open(finding->dirs->branches[branch], ".", O_PATH | O_DIRECTORY, 0);
 	descent.walked = strdup(".");
 	descent.below = strdup(".");
@@ -314,7 +313,7 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 	if (!*path) {
 		*below = take_ptr(descent.below);
 		r = add_branch_root(finding, branch);
-		return r < 0 ? r : is_opaque ? STOP : GO_ON;
+		return r < 0 ? r : descent.is_below_opaque ? STOP : GO_ON;
 	}
 	while (*path) {
 		size_t length = strcspn(path, "/");
@@ -331,7 +330,7 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 		}
 	}
 	*below = take_ptr(descent.below);
-	return is_opaque || descent.is_below_opaque ? STOP : GO_ON;
+	return descent.is_below_opaque ? STOP : GO_ON;
 }
 
 int finding_by_path(struct finding *finding, unsigned int branch, const char *path)

@@ -747,6 +747,28 @@ static void test_walk_below_a_redirect(void)
 	end();
 }
 
+/* An absolute redirect begins at the roots of the branches below, also where ours hides them. */
+static void test_walk_below_a_redirect_of_an_opaque_branch(void)
+{
+	begin(2);
+	make_dir(branches[1], "old", 0755);
+	make_dir(branches[1], "old/sub", 0755);
+	make_file(branches[1], "old/sub/f", "f");
+	make_dir(branches[0], "new", 0755);
+	if (!try_mark(branches[0], "new", "redirect", "/old")) {
+		skipped("redirects", "no xattrs here");
+	} else {
+		mark(branches[0], ".", "opaque", "y");
+		open_lower();
+		assert_streq(what("old"), NULL);
+		assert_streq(what("new/sub/f"), "f");
+		check_whole_walk(3);
+		close_lower();
+	}
+	open_lower();
+	end();
+}
+
 /* --- hard links --- */
 
 static void test_hard_links(void)
@@ -1176,6 +1198,7 @@ int main(void)
 	test_many_branches();
 	test_walk_finds_the_root();
 	test_walk_below_a_redirect();
+	test_walk_below_a_redirect_of_an_opaque_branch();
 	test_hard_links_below_a_redirect();
 	test_deep_tree();
 	return 0;
