@@ -164,6 +164,8 @@ section() {
 	wait "$!" && [ ! -e wrong ] || {
 		failed="$failed $1"
 		unmount_all
+		await_daemons || :
+		rmdir /sys/fs/cgroup/"${TMP##*/}" /sys/fs/cgroup/*/"${TMP##*/}" 2>"$TMP/err" || : # of out_of_processes
 	}
 }
 
@@ -294,6 +296,59 @@ out_of_memory() {
 	end
 }
 
+# ---- processes and threads ----
+
+# pids_cgroup: makes one in $cgroup, which begins without a limit; fails where there are none, or they are not ours to make.
+pids_cgroup() {
+	cgroup=
+	for parent in /sys/fs/cgroup/pids /sys/fs/cgroup /sys/fs/cgroup/unified; do
+		[ -d "$parent" ] || continue
+		mkdir "$parent/${TMP##*/}" 2>err || continue
+		cgroup=$parent/${TMP##*/}
+		[ ! -e "$cgroup/pids.max" ] || return 0
+		rmdir "$cgroup"
+	done
+	return 1
+}
+
+# None can be started: what there is, serves. Nor when the worker dies: then there is one as soon as there is room.
+out_of_processes() {
+	pids_cgroup || {
+		echo "out of processes: skipped: no pids cgroup can be made"
+		return 0
+	}
+	mkdir few
+	begin "out of processes" few sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$cgroup"
+	cat "$cgroup/pids.current" >"$cgroup/pids.max"
+	readers=
+	for reader in 1 2 3 4 5 6; do
+		(LC_ALL=C env -C m find . -type f -exec cat {} + >"$TMP/read.$reader") 2>"reader.$reader" &
+		readers="$readers $!"
+	done
+	attempt "Resource temporarily unavailable"
+	for pid in $readers; do
+		wait "$pid" || :
+	done
+	! grep -vh "No such file or directory" reader.? || fail "$title: a reader"
+	grep -q "^max [1-9]" "$cgroup/pids.events" || fail "$title: none was refused"
+	echo max >"$cgroup/pids.max"
+	[ "$(worker)" = "$worker_before" ] || fail "$title: the worker died"
+	echo 1 >"$cgroup/pids.max" # the supervisor alone
+	kill -9 "$worker_before"
+	LC_ALL=C timeout 20 sh -c "/bin/echo during >m/during" 2>err &
+	during=$!
+	sleep 0.5
+	echo max >"$cgroup/pids.max"
+	wait "$during" || fail "$title: what was begun meanwhile: $(cat err)"
+	LC_ALL=C timeout 20 sh -c "/bin/echo after >m/after" 2>err || fail "$title: afterwards: $(cat err)"
+	[ "$(cat m/during m/after)" = "during
+after" ] || fail "$title: not written"
+	rm m/during m/after
+	worker_before=$(worker)
+	end
+	wait_for rmdir "$cgroup"
+}
+
 # ---- the disk of a branch ----
 
 # broken FAULTS WHAT: half of the lower branch gives EIO.
@@ -422,7 +477,7 @@ upper_read_only() {
 }
 
 make_branch lower
-for kind in ${FAULTS_KINDS:-out_of_room out_of_inodes out_of_descriptors out_of_memory lower_reading lower_opening \
+for kind in ${FAULTS_KINDS:-out_of_room out_of_inodes out_of_descriptors out_of_memory out_of_processes lower_reading lower_opening \
 	lower_listing lower_looking_up lower_all upper_broken upper_half_linked branch_unmounted branch_removed upper_read_only}; do
 	section "$kind"
 done
