@@ -370,24 +370,33 @@ static int move_up(int dirfd, const char *name, int top)
 	}
 }
 
-/* Goes through a directory once: files are removed, directories handed to `each`. */
+/*
+ * Goes through a directory once: files are removed, directories handed to `each`.  Without
+ * readdir, which wants memory: what is thrown away for want of it must be gone.
+ */
 static int sweep(int dirfd, int top, int (*each)(int dirfd, const char *name, int top),
 		 bool *had_dirs)
 {
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
-	int r = fd_opendir(dirfd, &dir);
+	_Alignas(struct dirent64) char buf[4096];
+	cleanup_fd int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	ssize_t n = 0;
+	int r = fd < 0 ? -errno : 0;
 
-	while (r == 0 && (errno = 0, entry = readdir(dir))) {
-		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-			continue;
-		r = remove_file(dirfd, entry->d_name);
-		if (r == -EISDIR) {
-			*had_dirs = true;
-			r = each(dirfd, entry->d_name, top);
+	while (r == 0 && (n = getdents64(fd, buf, sizeof(buf))) > 0) {
+		struct dirent64 *entry;
+
+		for (ssize_t at = 0; r == 0 && at < n; at += entry->d_reclen) {
+			entry = (struct dirent64 *)(buf + at);
+			if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+				continue;
+			r = remove_file(dirfd, entry->d_name);
+			if (r == -EISDIR) {
+				*had_dirs = true;
+				r = each(dirfd, entry->d_name, top);
+			}
 		}
 	}
-	return r < 0 ? r : -errno;
+	return r < 0 ? r : n < 0 ? -errno : 0;
 }
 
 /* Removes a directory of `top`; the directories in it come to be in `top`. */
