@@ -352,8 +352,11 @@ int serve_alone(const struct supervisor *supervisor)
 					 .alone = supervisor };
 	int r;
 
-	if (shared == MAP_FAILED)
-		return -errno;
+	if (shared == MAP_FAILED) {
+		r = -errno;
+		give_up(supervisor);
+		return r;
+	}
 	r = supervisor->work(supervisor->context, &supervised);
 	if (r != WORKER_DONE)
 		give_up(supervisor);

@@ -116,6 +116,15 @@ no_leftovers() {
 
 # ---- the mount ----
 
+worker() {
+	for pid in $(marked_processes); do
+		[ "$(tr '\0' ' ' <"/proc/$pid/cmdline" | cut -d ' ' -f 1)" = "$CAIRNFS" ] || continue
+		parent=$(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$pid/stat")
+		[ "$(tr '\0' ' ' <"/proc/$parent/cmdline" | cut -d ' ' -f 1)" = "$CAIRNFS" ] || continue
+		echo "$pid"
+	done
+}
+
 # begin TITLE UPPER-DIR [COMMAND...]: mounts, with the daemon run by that command.
 begin() {
 	title=$1

@@ -31,15 +31,24 @@ end_worker() {
 	kill "-$1" "$old"
 	wait_for another_worker
 }
-is_over() {
-	[ -z "$(marked_daemons)" ]
-}
-marked_daemons() {
+daemons() {
 	supervisor
 	worker
 }
+# wait_over WHAT: until supervisor and worker have ended; if they do not, where they stand is shown.
+wait_over() {
+	for _ in $(seq 200); do
+		[ -n "$(daemons)" ] || return 0
+		sleep 0.1
+	done
+	for pid in $(daemons); do
+		echo "process $pid, child of $(sed 's/.*) . \([0-9]*\) .*/\1/' "/proc/$pid/stat"):"
+		cat "/proc/$pid/task"/*/stack
+	done
+	fail "$1: the daemon does not end"
+}
 expect_over() {
-	wait_for is_over
+	wait_over "$1"
 	! mounts | grep -qx "$TMP/m" || fail "$1: still mounted"
 	[ "$(find w -mindepth 2)" = "" ] || fail "$1: left in the work directory: $(find w)"
 }
@@ -81,7 +90,7 @@ mount -t tmpfs below m
 begin
 kill -TERM "$supervisor"
 kill -TERM "$supervisor" 2>"$TMP/none" || :
-wait_for is_over
+wait_over "SIGTERM, twice"
 [ -e m/below ] || fail "what was mounted below is gone too"
 umount m
 
@@ -92,7 +101,7 @@ exec 9<m
 mount -t tmpfs above m
 : >m/above
 kill -TERM "$supervisor"
-wait_for is_over
+wait_over "SIGTERM while something is mounted above"
 [ -e m/above ] || fail "what was mounted above is gone"
 exec 9<&-
 umount m
