@@ -362,14 +362,17 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 		return r;
 	thing.link_fd = path->fd;
 	r = place_in(fs, &thing, dir, name, &ref);
+	if (r < 0)
+		return r;
+	r = node_add_alias(node, dir, name);
 	if (r == 0)
-		r = node_add_alias(node, dir, name);
-	if (r < 0)
+		r = fs_getattr(fs, node, &ret->st);
+	if (r < 0) {
+		node_remove_alias(node, dir, name);
+		undo(fs, dir, ref->fd, name, node->type);
 		return r;
+	}
 	adopt(fs, node);
-	r = fs_getattr(fs, node, &ret->st);
-	if (r < 0)
-		return r;
 	ret->node = node_ref(node);
 	return 0;
 }

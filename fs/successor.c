@@ -160,7 +160,8 @@ int successor_take_over(const char *text, const struct options *options,
 	if (r < 0)
 		return r;
 	supervised->fuse_fd = fds[FUSE];
-	supervised->shared_fd = fds[SHARED];
+	close(fds[SHARED]);
+	supervised->shared_fd = -1;
 	supervised->ledger_fd = fds[LEDGER];
 	supervised->is_restart = true;
 	return 0;

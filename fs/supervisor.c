@@ -64,8 +64,14 @@ static int be_worker(void *context, int talk)
 					 .is_restart = s->is_up };
 
 	sigprocmask(SIG_SETMASK, &s->supervisor->old_mask, NULL);
-	if (!birth->is_executed)
+	if (!birth->is_executed) {
+		/* It may need all that it can have. */
+		close(s->signal_fd);
+		close(s->shared_fd);
+		if (s->program_fd >= 0)
+			close(s->program_fd);
 		return s->supervisor->work(s->supervisor->context, &supervised);
+	}
 	s->supervisor->execute(s->supervisor->context, &supervised, birth->program_fd);
 	_exit(WORKER_FAILED);
 }

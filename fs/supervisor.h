@@ -46,7 +46,8 @@ struct supervisor;
 struct supervised {
 	int fuse_fd;
 	struct shared *shared;
-	int shared_fd, ledger_fd; /* of memfds: of `shared`, and for ledger.h */
+	int ledger_fd; /* of a memfd (ledger.h) */
+	int shared_fd; /* of `shared`, for who hands it on */
 	int talk; /* to the supervisor; -1: there is none, and signals are the worker's */
 	bool is_restart; /* another worker served before */
 	/* Without a supervisor, its functions are called by the worker itself. */

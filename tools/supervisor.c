@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Supervisors are found by the memory that their note is in: a supervisor and its
- * worker have it open, and the supervisor is the one that is not the other's child.
+ * Supervisors are found by the memory that their note is in.  A child that is just
+ * becoming a worker may have it open too.
  */
 #include "supervisor.h"
 

@@ -2,8 +2,8 @@
 /*
  * What a mount tells of itself to whoever asks: the tool, which finds the mount's
  * supervisor by it.  It stands at the beginning of a memfd called MOUNT_NOTE_NAME,
- * which the supervisor and its worker have open; who may trace them (ptrace(2))
- * can read it by /proc/PID/fd.
+ * which the supervisor has open; who may trace it (ptrace(2)) can read it by
+ * /proc/PID/fd.
  *
  * The supervisor alone writes it, each field in one piece, `outcome` before
  * `n_upgrades`.

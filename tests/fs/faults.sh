@@ -262,7 +262,8 @@ out_of_descriptors() {
 		title="$limit descriptors" upper=tight/upper work=tight/work started=$(date +%s) worker_before=$(worker)
 		readers=
 		for reader in 1 2 3 4 5 6; do
-			(cd m && for i in 1 2 3; do find . -type f -exec cat {} + >"$TMP/read.$reader"; done) 2>"reader.$reader" &
+			LC_ALL=C env -C m sh -c 'for i in 1 2 3; do find . -type f -exec cat {} + >"$0"; done' "$TMP/read.$reader" \
+				2>"reader.$reader" &
 			readers="$readers $!"
 		done
 		attempt "Too many open files"
