@@ -26,9 +26,6 @@ enum {
 	FIRST_PAUSE_MS = 10, /* after the second of them, and twice as long each time */
 	MAX_PAUSE_MS = 2000,
 	RETRY_MS = 50, /* while there is no room for a process */
-	ANSWER_MS =
-		10000, /* for a program to say that it can take over, and then to have done so */
-	DRAIN_MS = 3000, /* for a worker to answer what it has */
 };
 
 struct supervision {
@@ -130,33 +127,35 @@ static bool count_crash(struct supervision *s, bool has_served)
 
 enum { GOES_ON = 2 };
 
+static bool is_exit(int status, enum worker_exit code)
+{
+	return WIFEXITED(status) && WEXITSTATUS(status) == (int)code;
+}
+
 /* The worker has ended: GOES_ON, or what supervise() returns. */
 static int outlive(struct supervision *s)
 {
 	bool has_served = atomic_load(&s->shared->n_served) != s->worker.served_before;
-	bool was_ready = s->worker.is_ready;
-	int status;
+	bool has_failed = s->worker.is_executed && !s->worker.is_ready;
+	int status = worker_bury(&s->worker, false);
 
-	/* A program that does not even begin is not tried again. */
-	if (s->worker.is_executed && !was_ready)
-		close(take_fd(&s->program_fd));
-	status = worker_bury(&s->worker, false);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE)
+	if (is_exit(status, WORKER_DONE))
 		return s->is_up ? 0 : -EIO;
-	if (!s->is_up) {
-		if (WIFEXITED(status))
-			return SUPERVISE_SAID;
-		log_death(status);
-		return -ECHILD;
-	}
+	if (!s->is_up && WIFEXITED(status))
+		return SUPERVISE_SAID;
 	log_death(status);
-	if (WIFEXITED(status) && WEXITSTATUS(status) == WORKER_SHORT) {
+	if (!s->is_up)
+		return -ECHILD;
+	if (is_exit(status, WORKER_SHORT)) {
 		poll(NULL, 0, RETRY_MS);
 		return GOES_ON;
 	}
 	/* Who is killed by others has done nothing wrong. */
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL)
 		return GOES_ON;
+	/* A program that does not even begin is not tried again. */
+	if (has_failed)
+		close(take_fd(&s->program_fd));
 	return count_crash(s, has_served) ? GOES_ON : -EIO;
 }
 
