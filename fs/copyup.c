@@ -182,8 +182,8 @@ struct quiet {
 
 static struct quiet_note *take_note(struct fs *fs, const struct quiet *quiet)
 {
-	for (size_t i = 0; fs->config->quiet && i < QUIET_NOTES; i++) {
-		struct quiet_note *note = &fs->config->quiet[i];
+	for (size_t i = 0; fs->config->kept && i < QUIET_NOTES; i++) {
+		struct quiet_note *note = &fs->config->kept->quiet[i];
 		uint64_t none = 0;
 
 		/* All of it is there before the number is: until then it says nothing. */
@@ -227,8 +227,8 @@ static int end_quietly(struct quiet *quiet, int r)
 
 int copyup_take_over(struct fs *fs)
 {
-	for (size_t i = 0; fs->config->quiet && i < QUIET_NOTES; i++) {
-		struct quiet_note *note = &fs->config->quiet[i];
+	for (size_t i = 0; fs->config->kept && i < QUIET_NOTES; i++) {
+		struct quiet_note *note = &fs->config->kept->quiet[i];
 		cleanup_node struct node *dir = NULL;
 		cleanup_fd_ref struct fd_ref *ref = NULL;
 		int r = 0;

@@ -36,8 +36,11 @@ int daemon_mount(struct daemon *daemon);
 /* Lets go of the session, and leaves the mount. */
 void daemon_mount_done(struct daemon *daemon);
 
-/* Unmounts our mount, and no other that may be there by now, above it or in its place. */
-void daemon_unmount(struct daemon *daemon);
+/*
+ * Unmounts our mount, and no other that may be there by now, above it or in its place;
+ * what is mapped is written back before, unless `is_dead`: nobody would answer.
+ */
+void daemon_unmount(struct daemon *daemon, bool is_dead);
 
 /* --- the worker (serve.c) --- */
 

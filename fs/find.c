@@ -74,17 +74,22 @@ static int search_dir(struct fs *fs, struct node *dir, uint64_t ino, struct heap
 static int search_tree(struct fs *fs, uint64_t ino, struct node **ret)
 {
 	CLEANUP(heap_done) struct heap heap = { 0 };
-	int r = heap_put(&heap, node_ref(fs->root));
+	int r = heap_put(&heap, node_ref(fs->root)), error = FS_ABSENT;
 
 	while (r == FS_ABSENT && heap.n) {
 		cleanup_node struct node *dir = heap.dirs[--heap.n];
 
 		r = search_dir(fs, dir, ino, &heap, ret);
-		/* Gone meanwhile, or not ours to read: what is in it is not found, the rest is. */
-		if (r < 0 && r != -ENOMEM)
+		if (r == -ENOMEM)
+			return r;
+		/* Gone meanwhile, or not ours to read: it is not there that the kernel has it from.
+		 */
+		if (r < 0 && r != -ENOENT && r != -ESTALE && r != -EACCES)
+			error = r; /* it may be there */
+		if (r < 0)
 			r = FS_ABSENT;
 	}
-	return r;
+	return r == FS_FOUND ? r : error;
 }
 
 /* Only another worker's: an orphan of ours is in memory for as long as there is one. */
@@ -94,7 +99,7 @@ static int find_orphan(struct fs *fs, uint64_t ino, struct node **ret)
 	struct stat st;
 	bool is_new;
 	int r = fs->nodes.is_restart && fs->orphans >= 0
-			? fd_stat(fs->orphans, orphan_name(ino).s, &st)
+			? owner_stat(fs, fs->orphans, orphan_name(ino).s, &st)
 			: -ENOENT;
 
 	if (r < 0)
@@ -106,7 +111,9 @@ static int find_orphan(struct fs *fs, uint64_t ino, struct node **ret)
 		return -ENOMEM;
 	if (is_new) {
 		pthread_mutex_lock(&(*ret)->lock);
-		(*ret)->is_orphan = (*ret)->is_removed = true;
+		(*ret)->is_orphan = true;
+		/* It may have a name elsewhere; that it is in the union is not said. */
+		(*ret)->is_removed = S_ISDIR(st.st_mode) || st.st_nlink < 2;
 		pthread_mutex_unlock(&(*ret)->lock);
 	}
 	return FS_FOUND;

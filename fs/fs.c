@@ -73,25 +73,6 @@ static int empty_dir(int dirfd)
 	return r < 0 ? r : -errno;
 }
 
-/*
- * Of another worker's orphans, those that have a name all the same need not be
- * kept by this one; removing that name makes them orphans again.
- */
-static int drop_named_orphans(struct fs *fs)
-{
-	cleanup_dir DIR *stream = NULL;
-	struct dirent *entry;
-	struct stat st;
-	int r = fd_opendir(fs->orphans, &stream);
-
-	while (r == 0 && (errno = 0, entry = readdir(stream))) {
-		if (fd_stat(fs->orphans, entry->d_name, &st) == 0 && !S_ISDIR(st.st_mode) &&
-		    st.st_nlink > 1)
-			unlinkat(fs->orphans, entry->d_name, 0);
-	}
-	return r < 0 ? r : -errno;
-}
-
 static int open_work(struct fs *fs)
 {
 	bool is_restart = fs->config->is_restart;
@@ -107,13 +88,13 @@ static int open_work(struct fs *fs)
 	if (fs->orphans < 0)
 		return fs->orphans;
 	r = empty_dir(fs->staging);
-	if (r == 0)
-		r = is_restart ? drop_named_orphans(fs) : empty_dir(fs->orphans);
+	if (r == 0 && !is_restart)
+		r = empty_dir(fs->orphans);
 	if (r < 0)
 		return r;
 	r = state_open(fs->config->work, is_restart, !fs->config->is_volatile, &fs->state);
-	if (r == 0 && fs->config->journal)
-		state_keep_journal(fs->state, fs->config->journal);
+	if (r == 0 && fs->config->kept)
+		state_keep_journal(fs->state, &fs->config->kept->journal);
 	return r;
 }
 
@@ -136,15 +117,21 @@ static int open_ino32(struct fs *fs)
 static int open_lower(struct fs *fs)
 {
 	const struct fs_config *config = fs->config;
+	/* The kernel has numbers of the one kind, and must not be told of the other. */
+	uint32_t before = config->is_restart && config->kept ? config->kept->numbering : 0;
 	int stale = 0, r;
 
-	if (config->chain) {
-		r = lower_of_chain(config->branches, config->n_branches, config->chain_dir,
-				   config->chain, config->chain_id, &fs->lower);
+	if (config->has_chain && before != NUMBERING_BRANCHES) {
+		r = lower_of_chain(config->branches, config->n_branches, config->chain_fd,
+				   config->chain_id, &fs->lower);
+		fs->numbering = NUMBERING_CHAIN;
 		if (r == 0)
 			return 0;
 		stale = FS_STALE_CHAIN;
 	}
+	if (before == NUMBERING_CHAIN)
+		return -EPROTO;
+	fs->numbering = NUMBERING_BRANCHES;
 	r = lower_of_dirs(config->branches, config->n_branches, &fs->fds, &fs->lower);
 	return r < 0 ? r : stale;
 }
@@ -153,9 +140,10 @@ static int open_lower(struct fs *fs)
  * Which branches these are: their filesystems' and their roots' identities,
  * in order.  The numbers of one stack mean nothing in another.
  */
-static int stack_id(const struct fs_config *config, uint64_t *ret)
+static int stack_id(const struct fs *fs, uint64_t *ret)
 {
-	uint64_t id = config->chain ? 1 : 0;
+	const struct fs_config *config = fs->config;
+	uint64_t id = fs->numbering == NUMBERING_CHAIN;
 
 	for (size_t i = 0; i < config->n_branches; i++) {
 		struct statvfs vfs;
@@ -202,6 +190,19 @@ static void forget_orphan(void *context, uint64_t ino)
 	orphan_remove(context, ino);
 }
 
+static int find_caps(struct fs *fs)
+{
+	const struct fs_config *config = fs->config;
+	int r;
+
+	if (config->is_restart && config->kept && probe_recall(&config->kept->caps, &fs->caps))
+		return 0;
+	r = probe_upper(config, fs->staging, &fs->caps);
+	if (r == 0 && config->kept)
+		probe_keep(&fs->caps, &config->kept->caps);
+	return r;
+}
+
 int fs_open(const struct fs_config *config, struct fs **ret)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
@@ -225,11 +226,11 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	else
 		lower_use_overrides(fs->lower, config->override);
 	if (r == 0)
-		r = stack_id(config, &fs->stack_id);
+		r = stack_id(fs, &fs->stack_id);
 	if (r == 0 && config->upper >= 0)
 		r = open_work(fs);
 	if (r == 0 && config->upper >= 0)
-		r = probe_upper(config, fs->staging, &fs->caps);
+		r = find_caps(fs);
 	if (r == 0 && config->ino32_fd > 0)
 		r = open_ino32(fs);
 	if (r == 0)
@@ -239,38 +240,68 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (r == 0 && config->upper >= 0)
 		r = groups_complete(fs);
 	if (r < 0) {
-		fs_close(fs);
+		if (config->is_restart)
+			fs_leave(fs);
+		else
+			fs_close(fs);
 		return r;
 	}
+	if (config->kept)
+		config->kept->numbering = fs->numbering;
 	*ret = fs;
 	return stale;
 }
 
-void fs_close(struct fs *fs)
+static void keep_orphan(void *context, uint64_t ino)
 {
-	if (!fs)
-		return;
+	(void)context;
+	(void)ino;
+}
+
+static void release(struct fs *fs)
+{
+	const int dirs[] = { fs->staging, fs->orphans, fs->groups };
+
 	names_done(fs);
 	nodes_done(&fs->nodes);
 	ledger_close(fs->nodes.ledger);
 	lower_free(fs->lower);
-	state_close(fs->state);
-	if (fs->ino32 && fs->config->work >= 0)
-		ino32_save(fs->ino32, fs->config->work, !fs->config->is_volatile);
 	ino32_close(fs->ino32);
-	if (fs->staging >= 0) {
-		fd_remove_tree(fs->config->work, staging_name);
-		close(fs->staging);
-	}
-	if (fs->orphans >= 0) {
-		fd_remove_tree(fs->config->work, orphans_name);
-		close(fs->orphans);
-	}
-	if (fs->groups >= 0) {
-		/* What is still in it is for the next mount. */
-		unlinkat(fs->config->work, groups_name, AT_REMOVEDIR);
-		close(fs->groups);
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
+		if (dirs[i] >= 0)
+			close(dirs[i]);
 	}
 	fdcache_done(&fs->fds);
 	free(fs);
+}
+
+void fs_leave(struct fs *fs)
+{
+	if (!fs)
+		return;
+	fs->nodes.orphan_gone = keep_orphan;
+	state_leave(fs->state);
+	release(fs);
+}
+
+void fs_close(struct fs *fs)
+{
+	const struct fs_config *config;
+
+	if (!fs)
+		return;
+	config = fs->config;
+	/* They go as a whole. */
+	fs->nodes.orphan_gone = keep_orphan;
+	state_close(fs->state);
+	if (fs->ino32 && config->work >= 0)
+		ino32_save(fs->ino32, config->work, !config->is_volatile);
+	if (fs->staging >= 0)
+		fd_remove_tree(config->work, staging_name);
+	if (fs->orphans >= 0)
+		fd_remove_tree(config->work, orphans_name);
+	/* What is still in it is for the next mount. */
+	if (fs->groups >= 0)
+		unlinkat(config->work, groups_name, AT_REMOVEDIR);
+	release(fs);
 }

@@ -32,13 +32,33 @@ struct quiet_note {
 	struct timespec times[2];
 };
 
+/*
+ * What the first worker of a mount has found out, and those after it go by: they could
+ * find something else, on a disk that is full or with another index, and the kernel has
+ * been told what goes with the first.
+ */
+struct kept_caps {
+	uint32_t is_kept; /* the rest is there */
+	uint32_t format, marks, origin; /* as probe.c numbers them */
+	uint32_t can_exchange, can_rename_whiteout, can_acl;
+};
+
+/* Memory that the workers of a mount share, zeroed at first. */
+struct kept {
+	struct state_journal journal;
+	struct quiet_note quiet[QUIET_NOTES];
+	struct kept_caps caps;
+	uint32_t numbering; /* of lower: an enum numbering, 0: not known yet */
+};
+enum numbering { NUMBERING_BRANCHES = 1, NUMBERING_CHAIN };
+
 /* What a mount is made of; constant after the options are parsed. */
 struct fs_config {
 	const int *branches; /* open directories, topmost first */
 	size_t n_branches;
 	int upper, work; /* open directories; -1 without a top branch */
-	int chain_dir; /* directory of the chain index; -1: none */
-	const char *chain; /* its file name */
+	bool has_chain; /* there is to be a chain index: */
+	int chain_fd; /* the file; -1: it could not be opened */
 	const char *chain_id;
 	bool do_fsync; /* copy-ups are durable before they show */
 	bool is_volatile; /* nothing is ever synced */
@@ -51,8 +71,7 @@ struct fs_config {
 	bool no_atime, no_dir_atime; /* reading files, and directories, leaves their atime */
 	bool no_acl; /* ACLs are neither shown nor kept */
 	enum override override; /* owners are written beside objects */
-	struct state_journal *journal; /* shared by the workers of a mount, or NULL */
-	struct quiet_note *quiet; /* shared too, QUIET_NOTES of them, or NULL */
+	struct kept *kept; /* shared by the workers of a mount, or NULL */
 	int ledger_fd; /* shared like that (ledger.h); 0: none */
 	int ino32_fd; /* and this, for short numbers (ino32.h); 0: long ones are shown */
 	bool is_restart; /* another worker served this mount before */
@@ -84,6 +103,7 @@ struct fs {
 	pthread_mutex_t orphans_lock;
 	int orphans; /* directory for what is removed and still in use, by number */
 	atomic_ulong n_staged;
+	enum numbering numbering; /* of lower */
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
 	struct node *root;
 	pthread_mutex_t scan_lock; /* held while upper is looked through for renamed directories */
@@ -101,9 +121,14 @@ struct fs {
  * cannot be used, the branches are read themselves; or negative errno.
  */
 enum { FS_STALE_CHAIN = 1 };
+/* A restart that fails leaves all that is on disk; -EPROTO: the chain index is not the one it was.
+ */
 int fs_open(const struct fs_config *config, struct fs **ret);
 /* Accepts NULL. */
 void fs_close(struct fs *fs);
+
+/* The same by a worker that leaves the mount to another one: all that is on disk stays. */
+void fs_leave(struct fs *fs);
 
 /*
  * Of a restart: removes the orphans that no node of the kernel's stands for, unless

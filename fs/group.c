@@ -67,6 +67,10 @@ int groups_complete(struct fs *fs)
 		r = complete(fs, ino);
 		if (r == 0)
 			group_end(fs, ino);
+		/* What cannot be done now, on a full disk say, is when a name of it is looked up.
+		 */
+		else if (r != -ENOMEM)
+			r = 0;
 	}
 	return r < 0 ? r : -errno;
 }

@@ -91,6 +91,8 @@ static int take_over(struct ledger *ledger, off_t size)
 	for (; r == 0 && ledger->n_used < ledger->n_chunks * CHUNK_ENTRIES; ledger->n_used++) {
 		struct ledger_entry *entry = entry_at(ledger, ledger->n_used);
 
+		if (entry->ino && entry->n_lookups == 0)
+			entry->ino = 0;
 		r = entry->ino ? keep_unclaimed(ledger, entry) : keep_free(ledger, entry);
 	}
 	return r;
@@ -136,7 +138,8 @@ static int grow(struct ledger *ledger)
 	return map_chunk(ledger);
 }
 
-struct ledger_entry *ledger_add(struct ledger *ledger, uint64_t ino, uint64_t parent)
+struct ledger_entry *ledger_add(struct ledger *ledger, uint64_t ino, uint64_t n_lookups,
+				uint64_t parent)
 {
 	struct ledger_entry *entry;
 
@@ -147,7 +150,7 @@ struct ledger_entry *ledger_add(struct ledger *ledger, uint64_t ino, uint64_t pa
 			return NULL;
 		entry = entry_at(ledger, ledger->n_used++);
 	}
-	__atomic_store_n(&entry->n_lookups, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&entry->n_lookups, n_lookups, __ATOMIC_RELAXED);
 	__atomic_store_n(&entry->parent, parent, __ATOMIC_RELAXED);
 	/* Last: only now there is an entry. */
 	__atomic_store_n(&entry->ino, ino, __ATOMIC_RELEASE);

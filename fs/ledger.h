@@ -30,8 +30,10 @@ int ledger_open(int fd, struct ledger **ret);
 /* Leaves the content as it is. Accepts NULL. */
 void ledger_close(struct ledger *ledger);
 
-/* A new entry; NULL where there is no memory for it. */
-struct ledger_entry *ledger_add(struct ledger *ledger, uint64_t ino, uint64_t parent);
+/* A new entry; NULL where there is no memory for it. One without lookups is none to the next
+ * worker. */
+struct ledger_entry *ledger_add(struct ledger *ledger, uint64_t ino, uint64_t n_lookups,
+				uint64_t parent);
 
 /* The unclaimed entry of a number, or NULL. */
 struct ledger_entry *ledger_find(struct ledger *ledger, uint64_t ino);

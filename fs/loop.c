@@ -89,6 +89,8 @@ static void add_thread(struct loop *loop)
 static ssize_t receive(struct fuse_session *session, struct attempt *place,
 		       const atomic_bool *is_ending)
 {
+	const struct timespec pause = { .tv_nsec = 100000000 };
+
 	while (!atomic_load(is_ending)) {
 		ssize_t n = read(fuse_session_fd(session), place->request, sizeof(place->request));
 
@@ -97,10 +99,12 @@ static ssize_t receive(struct fuse_session *session, struct attempt *place,
 		/* ENOENT: the request was taken back while it was read. */
 		if (errno == EINTR || errno == EAGAIN || errno == ENOENT)
 			continue;
-		/* ENODEV: the mount is gone. */
-		if (errno != ENODEV)
-			syslog(LOG_ERR, "reading a request: %s", strerror(errno));
-		break;
+		/* The mount is gone. */
+		if (errno == ENODEV || errno == ECONNABORTED)
+			break;
+		/* The mount lives on, and is not ours to end. */
+		syslog(LOG_ERR, "reading a request: %s", strerror(errno));
+		nanosleep(&pause, NULL);
 	}
 	return 0;
 }
@@ -343,7 +347,7 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 				       : wait_supervised(&loop, supervised->talk));
 	/* What is mounted is used until it is not: an unmount waits for answers of ours. */
 	if (r == LOOP_ASKED && supervised->talk < 0)
-		supervised->alone->unmount(supervised->alone->context);
+		supervised->alone->unmount(supervised->alone->context, false);
 	join_all(&loop);
 	if (r == LOOP_ASKED)
 		answer_rest(&loop);

@@ -51,9 +51,9 @@ static int work(void *context, const struct supervised *supervised)
 	return daemon_serve(context, supervised);
 }
 
-static void unmount(void *context)
+static void unmount(void *context, bool is_dead)
 {
-	daemon_unmount(context);
+	daemon_unmount(context, is_dead);
 }
 
 /* The mount answers: lets go of everything that belongs to the caller, and of the caller. */
@@ -285,7 +285,7 @@ int main(int argc, char *argv[])
 {
 	struct daemon daemon = { .launcher = -1,
 				 .argv = argv,
-				 .stack.config = { .upper = -1, .work = -1, .chain_dir = -1 } };
+				 .stack.config = { .upper = -1, .work = -1, .chain_fd = -1 } };
 	cleanup_free char *error = NULL;
 	int r;
 

@@ -127,7 +127,7 @@ static void write_back(const char *mountpoint)
 		syncfs(fd);
 }
 
-void daemon_unmount(struct daemon *daemon)
+void daemon_unmount(struct daemon *daemon, bool is_dead)
 {
 	const char *mountpoint = daemon->options.mountpoint;
 
@@ -136,8 +136,10 @@ void daemon_unmount(struct daemon *daemon)
 		return;
 	if (daemon->mount_id && stack_mount_id(mountpoint, NULL) != daemon->mount_id)
 		return;
-	write_back(mountpoint);
+	if (!is_dead)
+		write_back(mountpoint);
 	/* Without the right to, it is done by fusermount3. */
-	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno == EPERM)
+	if (umount2(mountpoint, MNT_DETACH | UMOUNT_NOFOLLOW | (is_dead ? MNT_FORCE : 0)) < 0 &&
+	    errno == EPERM)
 		fuse_session_unmount(daemon->session);
 }

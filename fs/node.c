@@ -91,7 +91,7 @@ static bool note(struct node *node)
 	if (!ledger)
 		return true;
 	if (!node->noted && node->n_lookups)
-		node->noted = ledger_add(ledger, node->ino,
+		node->noted = ledger_add(ledger, node->ino, node->n_lookups,
 					 node->aliases ? node->aliases->parent->ino : 0);
 	if (node->noted && node->n_lookups)
 		__atomic_store_n(&node->noted->n_lookups, node->n_lookups, __ATOMIC_RELAXED);

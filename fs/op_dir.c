@@ -2,6 +2,7 @@
 /* Requests about names. */
 #include <dirent.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "op.h"
@@ -131,21 +132,38 @@ static uint64_t number_at(struct fs *fs, struct node *dir, const char *name)
 	return fs_lookup(fs, dir, name, &entry) == FS_FOUND ? entry.node->ino : 0;
 }
 
+/*
+ * Whether an earlier worker has done it: what was to move, the number that it noted, is
+ * where it was to go and not where it was.
+ */
+static bool has_moved(struct fs *fs, struct node *olddir, const char *name, struct node *newdir,
+		      const char *newname)
+{
+	uint64_t ino;
+
+	return attempt_was_begun(&ino) && ino && number_at(fs, newdir, newname) == ino &&
+	       number_at(fs, olddir, name) != ino;
+}
+
+/* What stands at the old name then is an empty directory, if the two had changed places first. */
+static int finish_move(struct fs *fs, struct node *olddir, const char *name, unsigned int flags)
+{
+	int r = flags & RENAME_EXCHANGE ? 0 : fs_rmdir(fs, olddir, name);
+
+	return r == -ENOENT ? 0 : r;
+}
+
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	       const char *newname, unsigned int flags)
 {
 	cleanup_node struct node *olddir = op_node(req, parent);
 	cleanup_node struct node *newdir = olddir ? op_node(req, newparent) : NULL;
 	struct fs *fs = op_fs(req);
-	uint64_t ino;
 
 	if (!newdir)
 		return;
-	/* Done by an earlier worker, if what was to move is where it was to go and not where it
-	 * was. */
-	if (attempt_was_begun(&ino) && ino && number_at(fs, newdir, newname) == ino &&
-	    number_at(fs, olddir, name) != ino) {
-		op_reply(req, 0);
+	if (has_moved(fs, olddir, name, newdir, newname)) {
+		op_reply(req, finish_move(fs, olddir, name, flags));
 		return;
 	}
 	attempt_begin(number_at(fs, olddir, name));
@@ -161,6 +179,7 @@ struct page {
 	unsigned int reading; /* the number of the reading it is part of (fs.h) */
 	char *bytes;
 	size_t size, used;
+	int error; /* why it has no more names; that they are too many is none */
 };
 
 /* A position as the kernel has it: the number of a reading, and a cookie. */
@@ -277,6 +296,11 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 		return;
 	}
 	fill(&page, dir, listing, (uint64_t)offset & ((1ULL << LISTING_COOKIE_BITS) - 1));
+	/* An empty page would be the end. */
+	if (page.used == 0 && page.error < 0) {
+		fuse_reply_err(req, -page.error);
+		return;
+	}
 	if (page.used == 0)
 		is_outdated = fs_reading_end(dir, page.reading);
 	if (is_outdated)

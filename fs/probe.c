@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -20,15 +21,53 @@ static int make_files(int scratch)
 	return fd_a < 0 ? fd_a : fd_b < 0 ? fd_b : 0;
 }
 
+/* Of both namespaces, in the order in which they are kept; overlayfs hides what has its prefix. */
+static const char *const prefixes[] = { NULL, "trusted.overlay.", "user.overlay." };
+static const char *const origins[] = { NULL, "trusted.overlay.cairn", "user.overlay.cairn" };
+enum { N_SPACES = 3 };
+
+static uint32_t number_of(const char *const list[], const char *name)
+{
+	uint32_t i = N_SPACES - 1;
+
+	while (i > 0 && (!name || strcmp(list[i], name) != 0))
+		i--;
+	return i;
+}
+
+void probe_keep(const struct caps *caps, struct kept_caps *ret)
+{
+	ret->format = caps->style.format;
+	ret->marks = number_of(prefixes, caps->style.xattr_prefix);
+	ret->origin = number_of(origins, caps->origin_xattr);
+	ret->can_exchange = caps->can_exchange;
+	ret->can_rename_whiteout = caps->can_rename_whiteout;
+	ret->can_acl = caps->can_acl;
+	__atomic_store_n(&ret->is_kept, 1, __ATOMIC_RELEASE);
+}
+
+bool probe_recall(const struct kept_caps *kept, struct caps *ret)
+{
+	if (!kept->is_kept || kept->marks >= N_SPACES || kept->origin >= N_SPACES)
+		return false;
+	*ret = (struct caps){ .style = { .format = kept->format,
+					 .xattr_prefix = prefixes[kept->marks] },
+			      .can_exchange = kept->can_exchange,
+			      .can_rename_whiteout = kept->can_rename_whiteout,
+			      .can_acl = kept->can_acl,
+			      .origin_xattr = origins[kept->origin] };
+	return true;
+}
+
 /* Of overlayfs' own prefix, so that it hides the mark where it reads what we wrote. */
 static const char *origin_xattr(int scratch, bool user_only)
 {
 	cleanup_fd int fd = fd_open(scratch, a, O_PATH, 0);
 
-	if (fd >= 0 && !user_only && xattr_set(fd, "trusted.overlay.cairn", "", 0, 0) == 0)
-		return "trusted.overlay.cairn";
-	if (fd >= 0 && xattr_set(fd, "user.overlay.cairn", "", 0, 0) == 0)
-		return "user.overlay.cairn";
+	for (int i = user_only ? 2 : 1; fd >= 0 && i < N_SPACES; i++) {
+		if (xattr_set(fd, origins[i], "", 0, 0) == 0)
+			return origins[i];
+	}
 	return NULL;
 }
 

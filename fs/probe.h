@@ -10,4 +10,8 @@
  */
 int probe_upper(const struct fs_config *config, int scratch, struct caps *ret);
 
+/* For the workers to come, and from one that was before: false if there was none. */
+void probe_keep(const struct caps *caps, struct kept_caps *ret);
+bool probe_recall(const struct kept_caps *kept, struct caps *ret);
+
 #endif

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "metacopy.h"
 #include "names.h"
 #include "upper.h"
 
@@ -94,7 +95,9 @@ static int make_orphan(struct fs *fs, struct node *node, ino_t real, int dirfd, 
 	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
 	int r = 0;
 
-	if (whiteout && !with_device)
+	/* Where its data are is found by its name as yet. */
+	r = metacopy_pin(fs, node);
+	if (r == 0 && whiteout && !with_device)
 		r = whiteout_create(&fs->caps.style, dirfd, name);
 	if (r < 0 && r != -EEXIST)
 		return r;

@@ -157,8 +157,11 @@ static int empty_target(struct fs *fs, struct end *to)
 
 static int keep_file(struct fs *fs, struct end *to)
 {
-	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = upper_open(fs, to->entry.node, &r);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = metacopy_pin(fs, to->entry.node);
+
+	if (r == 0)
+		ref = upper_open(fs, to->entry.node, &r);
 
 	if (!ref)
 		return r;

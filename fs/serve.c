@@ -105,9 +105,11 @@ int daemon_serve(struct daemon *daemon, const struct supervised *supervised)
 	int r;
 
 	daemon->stack.config.is_restart = supervised->is_restart;
-	daemon->stack.config.journal = &supervised->shared->journal;
-	daemon->stack.config.quiet = supervised->shared->quiet;
+	daemon->stack.config.kept = &supervised->shared->kept;
 	daemon->stack.config.ledger_fd = supervised->ledger_fd;
+	/* Whoever waits for the first word waits for the supervisor's. */
+	if (supervised->talk >= 0 && daemon->launcher >= 0)
+		close(take_fd(&daemon->launcher));
 	umask(0);
 	/* So that creating files as their owners does not cost the rights to do so. */
 	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
@@ -119,7 +121,11 @@ int daemon_serve(struct daemon *daemon, const struct supervised *supervised)
 		       daemon->options.chain);
 	if (r >= 0)
 		r = serve(fs, daemon, supervised);
-	fs_close(fs);
+	/* Another worker goes on, or is to. */
+	if (r < 0 && supervised->is_restart)
+		fs_leave(fs);
+	else
+		fs_close(fs);
 	if (r < 0)
 		daemon_complain("%s: %s", daemon->options.mountpoint, strerror(-r));
 	if (r < 0)

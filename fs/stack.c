@@ -290,31 +290,35 @@ static int open_top(const struct options *options, struct stack *stack, char **e
 	return r;
 }
 
+/* An index that is not there is one that cannot be used; its directory is a matter of the call. */
 static int open_chain(const struct options *options, struct stack *stack, char **error)
 {
 	cleanup_free char *dir = strdup(options->chain);
 	char *slash = dir ? strrchr(dir, '/') : NULL;
+	cleanup_fd int fd = -1;
+	int r;
 
 	if (!dir)
 		return -ENOMEM;
 	if (!slash)
 		return fail(error, -EINVAL, "option chain: '%s' is no path", options->chain);
 	slash[slash == dir] = '\0';
-	return open_dir("chain", dir, &stack->config.chain_dir, error);
+	r = open_dir("chain", dir, &fd, error);
+	if (r == 0)
+		stack->config.chain_fd = fd_open(fd, strrchr(options->chain, '/') + 1, O_RDONLY, 0);
+	return r;
 }
 
 /* Begins a stack: all but the descriptors. */
 static int begin(const struct options *options, size_t n_branches, struct stack *ret)
 {
-	const char *slash = options->chain ? strrchr(options->chain, '/') : NULL;
-
 	*ret = (struct stack){ .branches = calloc(n_branches ? n_branches : 1, sizeof(int)) };
 	ret->config = (struct fs_config){
 		.branches = ret->branches,
 		.upper = -1,
 		.work = -1,
-		.chain_dir = -1,
-		.chain = slash ? slash + 1 : NULL,
+		.has_chain = options->chain,
+		.chain_fd = -1,
 		.chain_id = options->chain_id,
 		.do_fsync = options->do_fsync,
 		.is_volatile = options->is_volatile,
@@ -381,7 +385,7 @@ int stack_adopt(const struct options *options, const struct stack_fds *fds, stru
 	ret->config.n_branches = fds->n_branches;
 	ret->config.upper = fds->upper;
 	ret->config.work = fds->work;
-	ret->config.chain_dir = fds->chain_dir;
+	ret->config.chain_fd = fds->chain;
 	ret->config.ino32_fd = fds->ino32 > 0 ? fds->ino32 : 0;
 	return 0;
 }
@@ -395,8 +399,8 @@ void stack_done(struct stack *stack)
 		close(stack->config.upper);
 	if (stack->config.work >= 0)
 		close(stack->config.work);
-	if (stack->config.chain_dir >= 0)
-		close(stack->config.chain_dir);
+	if (stack->config.chain_fd >= 0)
+		close(stack->config.chain_fd);
 	if (stack->config.ino32_fd > 0)
 		close(stack->config.ino32_fd);
 }

@@ -30,7 +30,7 @@ void stack_done(struct stack *stack);
  * nothing is looked up, locked or checked.  0 or negative errno.
  */
 struct stack_fds {
-	int upper, work, chain_dir, ino32; /* -1: none */
+	int upper, work, chain, ino32; /* -1: none */
 	const int *branches;
 	size_t n_branches;
 };

@@ -131,7 +131,7 @@ static void discard_open(struct state *state)
 /* --- opening --- */
 
 /* Takes the next block of numbers. */
-static int begin(struct state *state)
+static int begin(struct state *state, bool is_restart)
 {
 	struct index_value value;
 	struct index_txn txn;
@@ -144,7 +144,9 @@ static int begin(struct state *state)
 		state->next = read_number(value);
 	state->reserved = state->next + BLOCK;
 	put_meta_number(&txn, "next", state->reserved);
-	return index_commit(&txn);
+	r = index_commit(&txn);
+	/* A restart does without: those before it know what is given out (journal). */
+	return is_restart && (r == -ENOSPC || r == -EDQUOT) ? 0 : r;
 }
 
 static int open_file(struct state *state, bool is_restart)
@@ -163,7 +165,7 @@ static int open_file(struct state *state, bool is_restart)
 		r = index_open(state->workdir, file_name, INDEX_WRITE_NOSYNC, tables,
 			       &state->index);
 	}
-	return r == 0 ? begin(state) : r;
+	return r == 0 ? begin(state, is_restart) : r;
 }
 
 int state_open(int workdir, bool is_restart, bool do_sync, struct state **ret)
@@ -268,17 +270,26 @@ static int sync_file(const struct state *state)
 
 void state_close(struct state *state)
 {
-	struct table_link *link;
 	int r;
 
 	if (!state)
 		return;
 	r = flush(state, true);
-	index_close(state->index);
+	index_close(take_ptr(state->index));
 	if (r == 0)
 		r = sync_file(state);
 	if (r == 0)
 		write_seal(state, false);
+	state_leave(state);
+}
+
+void state_leave(struct state *state)
+{
+	struct table_link *link;
+
+	if (!state)
+		return;
+	index_close(state->index);
 	while ((link = table_pop(&state->table)))
 		free(TABLE_OBJECT(link, struct entry, link));
 	table_done(&state->table);
@@ -371,10 +382,13 @@ static void count_change(struct state *state, struct entry *entry)
 
 static uint64_t new_number(struct state *state)
 {
-	if (state->next == state->reserved) {
+	if (state->next >= state->reserved) {
+		state->reserved = state->next;
 		state->reserved += BLOCK;
 		flush(state, false);
 	}
+	if (state->journal)
+		atomic_store(&state->journal->next, state->next + 1);
 	return state->next++;
 }
 
@@ -449,6 +463,8 @@ void state_keep_journal(struct state *state, struct state_journal *journal)
 		entry->is_dirty = true;
 	}
 	state->journal = journal;
+	if (atomic_load(&journal->next) > state->next)
+		state->next = atomic_load(&journal->next);
 	if (n)
 		flush(state, false);
 	pthread_mutex_unlock(&state->lock);

@@ -28,6 +28,7 @@ struct state;
 enum { STATE_JOURNAL_MAX = 8192 };
 struct state_journal {
 	atomic_uint n;
+	atomic_ulong next; /* the first number that no worker has given out; 0: not known */
 	struct {
 		uint64_t real;
 		uint64_t ino; /* 0: it is gone */
@@ -47,6 +48,9 @@ void state_keep_journal(struct state *state, struct state_journal *journal);
 
 /* Writes everything and marks the state clean. Accepts NULL. */
 void state_close(struct state *state);
+
+/* Leaves it to the next worker, as it is. Accepts NULL. */
+void state_leave(struct state *state);
 
 /* The number of an inode of upper; 0 when it has none yet. */
 uint64_t state_find(struct state *state, ino_t real);

@@ -33,7 +33,7 @@ static int *descriptors(const struct supervised *supervised, const struct fs_con
 	fds[TALK] = supervised->talk;
 	fds[UPPER] = config->upper;
 	fds[WORK] = config->work;
-	fds[CHAIN] = config->chain_dir;
+	fds[CHAIN] = config->chain_fd;
 	fds[INO32] = config->ino32_fd > 0 ? config->ino32_fd : -1;
 	memcpy(fds + FIRST_BRANCH, config->branches, config->n_branches * sizeof(*fds));
 	*n = FIRST_BRANCH + config->n_branches;
@@ -152,7 +152,7 @@ int successor_take_over(const char *text, const struct options *options,
 		r = stack_adopt(options,
 				&(struct stack_fds){ .upper = fds[UPPER],
 						     .work = fds[WORK],
-						     .chain_dir = fds[CHAIN],
+						     .chain = fds[CHAIN],
 						     .ino32 = fds[INO32],
 						     .branches = fds + FIRST_BRANCH,
 						     .n_branches = n - FIRST_BRANCH },

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -161,11 +162,11 @@ static int outlive(struct supervision *s)
 
 static int hear_worker(struct supervision *s)
 {
-	char text[2];
+	char text[MOUNT_NOTE_TEXT];
 
 	if (talk_hear(s->worker.talk, 0, text, sizeof(text)) == 0)
 		return outlive(s);
-	if (*text == TALK_READY) {
+	if (text[0] == TALK_READY && text[1] == '\0') {
 		s->worker.is_ready = true;
 		if (!s->is_up)
 			s->shared->note.dev = s->supervisor->ready(s->supervisor->context);
@@ -183,7 +184,7 @@ static void unmount(struct supervision *s)
 		return;
 	s->unmounter = fork();
 	if (s->unmounter == 0) {
-		s->supervisor->unmount(s->supervisor->context);
+		s->supervisor->unmount(s->supervisor->context, false);
 		_exit(0);
 	}
 	if (s->unmounter < 0)
@@ -342,7 +343,7 @@ static void give_up(const struct supervisor *supervisor)
 
 	if (nothing >= 0)
 		dup3(nothing, supervisor->fuse_fd, O_CLOEXEC);
-	supervisor->unmount(supervisor->context);
+	supervisor->unmount(supervisor->context, true);
 }
 
 int serve_alone(const struct supervisor *supervisor)
@@ -389,6 +390,9 @@ int supervise(const struct supervisor *supervisor)
 		r = -errno;
 	if (r == 0)
 		r = run(&s);
+	/* It waits for answers, and has the device open. */
+	if (r != 0 && s.unmounter)
+		kill(s.unmounter, SIGKILL);
 	if (r != 0)
 		give_up(supervisor);
 	if (s.unmounter)

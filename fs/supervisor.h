@@ -33,8 +33,7 @@ enum {
 struct shared {
 	struct mount_note note;
 	atomic_ulong n_served; /* requests; what tells bad luck from a worker that cannot work */
-	struct state_journal journal;
-	struct quiet_note quiet[QUIET_NOTES];
+	struct kept kept;
 	uint32_t init_size; /* 0: no INIT request has come yet */
 	uint8_t init[INIT_MAX];
 	struct attempts attempts;
@@ -68,8 +67,11 @@ struct supervisor {
 	void (*execute)(void *context, const struct supervised *supervised, int program_fd);
 	/* The first worker answers requests: the mount's st_dev, or 0. */
 	uint64_t (*ready)(void *context);
-	/* Ends the mount; may wait for answers of the worker's. */
-	void (*unmount)(void *context);
+	/*
+	 * Ends the mount.  It may wait for answers of the worker's, unless `is_dead`: then all
+	 * who wait for one are told that none will come.
+	 */
+	void (*unmount)(void *context, bool is_dead);
 	void *context;
 };
 

@@ -97,7 +97,7 @@ int index_open(int dirfd, const char *name, enum index_mode mode, const char *co
 		flags |= MDB_RDONLY | MDB_NOLOCK;
 	if (mode == INDEX_WRITE_NOSYNC)
 		flags |= MDB_NOSYNC;
-	snprintf(path, sizeof(path), "%s/%s", fd_path(dirfd).s, name);
+	snprintf(path, sizeof(path), "%s%s%s", fd_path(dirfd).s, name ? "/" : "", name ? name : "");
 	r = mdb_env_create(&index->env);
 	if (r == 0)
 		r = mdb_env_set_maxdbs(index->env, INDEX_MAX_TABLES);

@@ -259,7 +259,10 @@ static int chain_open(struct lower_obj *obj, int flags)
 	path = strndup(inode.path.data, inode.path.size);
 	if (!path)
 		return -ENOMEM;
-	return fd_open_beneath(chain_of(obj)->branches[inode.branch], path, flags | O_NONBLOCK);
+	/* Who wants no more than the object waits for nothing, and openat2 takes no other flag. */
+	if (!(flags & O_PATH))
+		flags |= O_NONBLOCK;
+	return fd_open_beneath(chain_of(obj)->branches[inode.branch], path, flags);
 }
 
 /* --- names of an inode --- */
@@ -419,29 +422,21 @@ static int check_meta(struct chain *chain, const char *chain_id)
 	return r < 0 ? r : r == 1 ? 0 : LOWER_STALE;
 }
 
-static int check_seal(int dirfd, const char *name)
-{
-	cleanup_fd int fd = fd_open(dirfd, name, O_RDONLY, 0);
-	int r = fd < 0 ? fd : chain_check_seal(fd);
-
-	return r == CHAIN_BAD ? LOWER_STALE : r;
-}
-
-int lower_of_chain(const int branches[], size_t n_branches, int dirfd, const char *name,
-		   const char *chain_id, struct lower **ret)
+int lower_of_chain(const int branches[], size_t n_branches, int fd, const char *chain_id,
+		   struct lower **ret)
 {
 	struct chain *chain;
-	int r = check_seal(dirfd, name);
+	int r = fd < 0 ? fd : chain_check_seal(fd);
 
 	if (r != 0)
-		return r;
+		return r == CHAIN_BAD ? LOWER_STALE : r;
 	chain = calloc(1, sizeof(*chain));
 	if (!chain)
 		return -ENOMEM;
 	*chain = (struct chain){ .base.ops = &chain_ops,
 				 .branches = branches,
 				 .n_branches = n_branches };
-	r = index_open(dirfd, name, INDEX_READ, chain_tables, &chain->index);
+	r = index_open(fd, NULL, INDEX_READ, chain_tables, &chain->index);
 	if (r == 0)
 		r = check_meta(chain, chain_id);
 	else if (r == INDEX_DAMAGED)

@@ -45,7 +45,8 @@ struct index_txn {
 };
 
 /*
- * Opens `name` in `dirfd` with the given tables, made as needed.  The tables
+ * Opens `name` in `dirfd`, or, with a NULL name, for reading, the file that `dirfd`
+ * itself is, with the given tables, made as needed.  The tables
  * are numbered in the order of `names` (NULL ended).
  * 0; INDEX_DAMAGED when the file is no index of ours or is cut short; or negative errno
  * (-ENOENT when reading and absent; -ENOSPC).

@@ -52,13 +52,14 @@ enum { LOWER_ABSENT = 0, LOWER_FOUND = 1 };
 int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, struct lower **ret);
 
 /*
- * As lower_of_dirs, answering from the chain index `name` in `dirfd`.
+ * As lower_of_dirs, answering from the chain index `fd`, an open file that stays
+ * the caller's; a negative errno in its place is the answer.
  * LOWER_STALE: the index is damaged, of another format version, or of another
  * chain than `chain_id` (if not NULL) or another number of branches.
  */
 enum { LOWER_STALE = 1 };
-int lower_of_chain(const int branches[], size_t n_branches, int dirfd, const char *name,
-		   const char *chain_id, struct lower **ret);
+int lower_of_chain(const int branches[], size_t n_branches, int fd, const char *chain_id,
+		   struct lower **ret);
 
 /* Accepts NULL. No object may be left. */
 void lower_free(struct lower *lower);

@@ -160,6 +160,62 @@ for i in range(0, 64 << 20, 4096):
 	wait "$mapper"
 done
 
+# ---- what is open and has no name outlives workers that cannot begin, and a full disk ----
+
+cat >hold.py <<'END'
+import os, sys, time
+fds = []
+for name in ("new", "f"):
+    fds.append(os.open("m/" + name, os.O_CREAT | os.O_RDWR)); os.write(fds[-1], b"held"); os.unlink("m/" + name)
+open("held", "w").close()
+while not os.path.exists("done"): time.sleep(0.05)
+for fd in fds: assert os.pread(fd, 4, 0) == b"held"
+assert os.path.exists("m/kept") and not os.path.exists("m/f")
+END
+hold() {
+	rm -f held "done"
+	echo kept >m/kept
+	background python3 hold.py
+	holder=$!
+	wait_for test -e held
+}
+release() {
+	touch "done"
+	wait "$holder" || fail "$1: what was open"
+	rm m/kept
+	umount m
+}
+begin
+hold
+prlimit --pid "$supervisor" --nofile=9:20000
+old=$(worker)
+kill -9 "$old"
+sleep 0.5
+prlimit --pid "$supervisor" --nofile=20000:20000
+[ "$(timeout 20 cat m/kept)" = kept ] || fail "after workers without descriptors"
+release "workers without descriptors"
+
+mkdir full
+for limit in size=400k nr_inodes=30; do
+	mount -t tmpfs -o "$limit" full full
+	mkdir full/u full/w
+	"$CAIRNFS" -o lowerdir=l,upperdir=full/u,workdir=full/w m
+	supervisor=$(supervisor)
+	hold
+	i=0
+	while head -c 20000 /dev/zero 2>"$TMP/none" >"m/filler-$i"; do
+		i=$((i + 1))
+		[ $i -lt 1000 ] || fail "$limit: never full"
+	done 2>"$TMP/none"
+	end_worker KILL
+	timeout 20 rm "m/filler-0" || fail "$limit: nothing can be removed after a worker's death"
+	rm -f m/filler-*
+	mkdir m/again
+	release "$limit"
+	flock full/w true
+	umount full
+done
+
 # ---- what is logged ----
 
 rm -rf u w

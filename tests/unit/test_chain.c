@@ -124,10 +124,18 @@ static void build(const char *name)
 	assert_eq(chain_build(branches, n_branches, chain_id, scratch, name), 0);
 }
 
+/* The index itself need not stay open. */
+static int open_chain_of(size_t n, const char *name, const char *id, struct lower **ret)
+{
+	cleanup_fd int fd = fd_open(scratch, name, O_RDONLY, 0);
+
+	return lower_of_chain(branches, n, fd, id, ret);
+}
+
 /* LOWER_STALE, or 0 with the tree open. */
 static int open_chain(const char *name, struct lower **ret)
 {
-	return lower_of_chain(branches, n_branches, scratch, name, chain_id, ret);
+	return open_chain_of(n_branches, name, chain_id, ret);
 }
 
 /* --- comparing two trees --- */
@@ -431,12 +439,12 @@ static void test_another_chain_is_stale(void)
 	make_branches(3);
 	make_file(branches[0], "f", "f");
 	build("c");
-	assert_eq(lower_of_chain(branches, 3, scratch, "c", "sha256:other", &chain), LOWER_STALE);
-	assert_eq(lower_of_chain(branches, 3, scratch, "c", "", &chain), LOWER_STALE);
-	assert_eq(lower_of_chain(branches, 2, scratch, "c", chain_id, &chain), LOWER_STALE);
-	assert_eq(lower_of_chain(branches, 3, scratch, "c", NULL, &chain), 0);
+	assert_eq(open_chain_of(3, "c", "sha256:other", &chain), LOWER_STALE);
+	assert_eq(open_chain_of(3, "c", "", &chain), LOWER_STALE);
+	assert_eq(open_chain_of(2, "c", chain_id, &chain), LOWER_STALE);
+	assert_eq(open_chain_of(3, "c", NULL, &chain), 0);
 	lower_free(chain);
-	assert_eq(lower_of_chain(branches, 3, scratch, "absent", chain_id, &chain), -ENOENT);
+	assert_eq(open_chain_of(3, "absent", chain_id, &chain), -ENOENT);
 	remove_name(scratch, "c");
 	close_branches();
 }

@@ -177,11 +177,14 @@ static void test_changes_while_unmounted(void)
 static void test_chain(void)
 {
 	cleanup_free char *before = NULL;
+	cleanup_fd int chain = -1;
 
 	make_lower();
 	assert_eq(chain_build(branches, n_branches, "id", work, "chain"), 0);
-	config.chain_dir = work;
-	config.chain = "chain";
+	chain = fd_open(work, "chain", O_RDONLY, 0);
+	assert(chain >= 0);
+	config.has_chain = true;
+	config.chain_fd = chain;
 	config.chain_id = "id";
 	union_open();
 	change_everything();
@@ -200,9 +203,59 @@ static void test_chain(void)
 	assert_streq(read_at("untouched/f"), "f");
 	assert_streq(list_at("e"), "");
 	union_close();
-	config.chain = "absent";
+	config.chain_fd = -1;
 	assert_eq(fs_open(&config, &fs), FS_STALE_CHAIN);
 	assert_streq(list_at("untouched"), "f ");
+	union_end();
+}
+
+/* A worker after another goes by what that one found, and leaves what is on disk when it fails. */
+static void test_restart(void)
+{
+	cleanup_fd int chain = -1;
+	struct kept kept = { 0 };
+	struct caps caps;
+
+	make_lower();
+	assert_eq(chain_build(branches, n_branches, "id", work, "chain"), 0);
+	chain = fd_open(work, "chain", O_RDONLY, 0);
+	config.kept = &kept;
+	config.has_chain = true;
+	config.chain_fd = chain;
+	config.chain_id = "id";
+	union_open();
+	caps = fs->caps;
+	fs_leave(fs);
+	config.is_restart = true;
+	/* This would be found differently now. */
+	config.file_whiteouts = true;
+	config.user_xattrs = true;
+	union_open();
+	assert_eq(fs->caps.style.format, caps.style.format);
+	assert(fs->caps.style.xattr_prefix == caps.style.xattr_prefix);
+	assert(fs->caps.origin_xattr == caps.origin_xattr);
+	assert_eq(fs->caps.can_exchange, caps.can_exchange);
+	assert_eq(fs->caps.can_acl, caps.can_acl);
+	fs_leave(fs);
+	/* Numbers of the index mean nothing without it. */
+	make_file(work, "orphans/77", "still in use");
+	config.chain_fd = -1;
+	assert_eq(fs_open(&config, &fs), -EPROTO);
+	assert_eq(faccessat(work, "orphans/77", F_OK, 0), 0);
+	config.chain_fd = chain;
+	union_open();
+	union_close();
+	assert(faccessat(work, "orphans/77", F_OK, 0) < 0);
+	/* Nor do those of branches with it. */
+	kept = (struct kept){ 0 };
+	config.is_restart = false;
+	config.chain_fd = -1;
+	assert_eq(fs_open(&config, &fs), FS_STALE_CHAIN);
+	fs_leave(fs);
+	config.is_restart = true;
+	config.chain_fd = chain;
+	union_open();
+	assert_eq(fs->numbering, NUMBERING_BRANCHES);
 	union_end();
 }
 
@@ -222,7 +275,7 @@ static void test_upper_as_a_branch(void)
 	lowers[1] = branches[0];
 	lowers[2] = branches[1];
 	other = (struct fs_config){
-		.branches = lowers, .n_branches = 3, .upper = -1, .work = -1, .chain_dir = -1
+		.branches = lowers, .n_branches = 3, .upper = -1, .work = -1, .chain_fd = -1
 	};
 	assert_eq(fs_open(&other, &fs), 0);
 	assert_streq(read_at("d/a"), "changed");
@@ -298,6 +351,7 @@ static void tests(void)
 	test_numbers();
 	test_changes_while_unmounted();
 	test_chain();
+	test_restart();
 	test_upper_as_a_branch();
 	test_read_only();
 }

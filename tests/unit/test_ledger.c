@@ -19,8 +19,8 @@ static struct ledger *begin(void)
 static void test_next_worker(void)
 {
 	struct ledger *ledger = begin();
-	struct ledger_entry *one = ledger_add(ledger, 1, 0),
-			    *two = ledger_add(ledger, 1ULL << 62, 1);
+	struct ledger_entry *one = ledger_add(ledger, 1, 1, 0),
+			    *two = ledger_add(ledger, 1ULL << 62, 1, 1);
 
 	assert(one && two);
 	one->n_lookups = 7;
@@ -57,26 +57,26 @@ static void test_growth(void)
 	off_t size;
 
 	for (uint64_t i = 0; i < N; i++) {
-		entries[i] = ledger_add(ledger, i + 1, i);
+		entries[i] = ledger_add(ledger, i + 1, 1, i);
 		assert(entries[i]);
-		entries[i]->n_lookups = i;
+		entries[i]->n_lookups = i + 1;
 	}
 	for (uint64_t i = 0; i < N; i++)
-		assert(entries[i]->ino == i + 1 && entries[i]->n_lookups == i);
+		assert(entries[i]->ino == i + 1 && entries[i]->n_lookups == i + 1);
 	assert(fstat(fd, &st) == 0);
 	size = st.st_size;
 	for (int round = 0; round < 3; round++) {
 		for (uint64_t i = 0; i < N; i += 2)
 			ledger_remove(ledger, entries[i]);
 		for (uint64_t i = 0; i < N; i += 2)
-			entries[i] = ledger_add(ledger, 2 * N + i, 5);
+			entries[i] = ledger_add(ledger, 2 * N + i, 1, 5);
 	}
 	assert(fstat(fd, &st) == 0);
 	assert_eq(st.st_size, size);
 	ledger_close(ledger);
 	ledger = begin();
 	for (uint64_t i = 1; i < N; i += 2)
-		assert_eq(ledger_find(ledger, i + 1)->n_lookups, i);
+		assert_eq(ledger_find(ledger, i + 1)->n_lookups, i + 1);
 	for (uint64_t i = 0; i < N; i += 2)
 		assert_eq(ledger_find(ledger, 2 * N + i)->parent, 5);
 	ledger_close(ledger);

@@ -176,7 +176,7 @@ static void test_restart(void)
 }
 
 /* A worker that sets what it is to set, and dies. */
-static void live_and_die(struct state_journal *journal, bool is_restart)
+static void live_and_die(struct state_journal *journal, bool is_restart, ino_t real)
 {
 	pid_t pid = fork();
 	int status;
@@ -189,6 +189,7 @@ static void live_and_die(struct state_journal *journal, bool is_restart)
 			state_set_kept(state, 7, 100);
 			state_set(state, 8, 0);
 		}
+		state_set(state, real, 0);
 		_exit(0);
 	}
 	assert(waitpid(pid, &status, 0) == pid && status == 0);
@@ -204,14 +205,20 @@ static void test_journal(void)
 
 	assert(journal != MAP_FAILED);
 	begin();
-	live_and_die(journal, false);
-	live_and_die(journal, true);
-	live_and_die(journal, true);
+	live_and_die(journal, false, 20);
+	live_and_die(journal, true, 21);
+	live_and_die(journal, true, 22);
 	state = open_state(true);
 	state_keep_journal(state, journal);
 	assert_eq(state_find(state, 7), 100);
 	given = state_find(state, 8);
 	assert(given >= LOWER_INO_END);
+	for (ino_t real = 20; real < 23; real++) {
+		assert(state_find(state, real) > given);
+		for (ino_t other = 20; other < real; other++)
+			assert(state_find(state, real) != state_find(state, other));
+	}
+	assert(state_set(state, 23, 0) > state_find(state, 22));
 	state_close(state);
 	state = open_state(false);
 	assert_eq(state_find(state, 7), 100);

@@ -56,7 +56,7 @@ static inline void union_make(size_t n)
 				     .n_branches = n,
 				     .upper = upper,
 				     .work = work,
-				     .chain_dir = -1,
+				     .chain_fd = -1,
 				     .redirect_dir = true,
 				     .is_volatile = true };
 }
