@@ -41,6 +41,48 @@ same_tree "$TMP/flat" "$TMP/one"
 ! touch "$TMP/one/x" 2>"$TMP/none" || fail "read-only is writable"
 cairn umount "$TMP/one"
 
+# The worker dies, or is upgraded, when the index is not there any more under its name: a hundred files keep their content,
+# number and time of birth, which come from it. A branch on a filesystem of its own has inode numbers as small as the index's.
+mkdir "$TMP/small" "$TMP/m"
+mount -t tmpfs none "$TMP/small"
+mkdir "$TMP/small/files"
+i=0
+while [ $i -lt 100 ]; do
+	echo "content $i" >"$TMP/small/files/$i"
+	i=$((i + 1))
+done
+tar -C "$TMP/small" -cf "$TMP/files.tar" files
+rm -r "$TMP/small/files"
+CAIRN_ROOT=$TMP/small/root "$CAIRN" import --tag files:1 "$TMP/files.tar" >"$TMP/out"
+mkdir "$TMP/small/u" "$TMP/small/w"
+index=$(find "$TMP/small/root/chains" -name '*.mdb')
+mount_cairnfs -o "lowerdir=$(find "$TMP/small/root/layers" -name diff),upperdir=$TMP/small/u,workdir=$TMP/small/w,chain=$index" "$TMP/m"
+read_all() {
+	i=0
+	while [ $i -lt 100 ]; do
+		cat "$TMP/m/files/$i"
+		stat -c '%i %n %w' "$TMP/m/files/$i"
+		i=$((i + 1))
+	done
+}
+echo 1 >"$TMP/m/files/0" # one is in upper
+read_all >"$TMP/before"
+mv "$index" "$index.away"
+old=$(worker)
+kill -9 "$old"
+timeout 60 stat "$TMP/m/files/new" 2>"$TMP/none" || :
+read_all >"$TMP/after"
+same "$TMP/before" "$TMP/after"
+"$CAIRN" upgrade "$TMP/m" >"$TMP/out"
+kill -9 "$(worker)"
+# What the kernel keeps is not asked for: pages are read anew.
+echo 2 >/proc/sys/vm/drop_caches
+read_all >"$TMP/after"
+same "$TMP/before" "$TMP/after"
+umount "$TMP/m"
+flock "$TMP/small/w" true
+umount "$TMP/small"
+
 treelist --dir-times "$low" >"$TMP/low.after"
 treelist --dir-times "$high" >"$TMP/high.after"
 same "$TMP/low.before" "$TMP/low.after"
