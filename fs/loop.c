@@ -115,10 +115,11 @@ static void answer(struct loop *loop, struct attempt *place, size_t n)
 	struct fuse_buf buf = { .mem = place->request, .size = n };
 
 	/* FORGETs are never lost for want of memory: libfuse has no part in them. */
-	if (!attempt_start(&loop->shared->attempts, place, loop->nodes))
+	if (!attempt_start(&loop->shared->attempts, place, loop->nodes)) {
 		fuse_session_process_buf(loop->session, &buf);
+		atomic_fetch_add_explicit(&loop->shared->n_served, 1, memory_order_relaxed);
+	}
 	attempt_end(place, loop->nodes);
-	atomic_fetch_add_explicit(&loop->shared->n_served, 1, memory_order_relaxed);
 }
 
 static void *serve(void *argument)

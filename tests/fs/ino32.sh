@@ -261,3 +261,5 @@ mount_cairnfs -o "$options,upperdir=u,workdir=w" m
 numbers m >remounted
 same before remounted
 umount m
+flock w true
+umount t

@@ -27,6 +27,12 @@ CAIRNFS=$TMP/bin/cairnfs
 mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m
 supervisor=$(supervisor)
 
+# After `old`.
+another_worker() {
+	now=$(worker)
+	[ -n "$now" ] && [ "$now" != "$old" ]
+}
+
 # The program that the worker is an instance of, as a device and inode number.
 program_of() {
 	stat -L -c %d:%i "/proc/$1/exe"
@@ -128,6 +134,7 @@ running=$(program_of "$(worker)")
 install_program "$built"
 old=$(worker)
 kill -9 "$old"
+wait_for another_worker
 [ "$(timeout 20 cat m/f)" = lower ] || fail "after the death of an upgraded worker"
 [ "$(program_of "$(worker)")" = "$running" ] || fail "the program changed by itself"
 
@@ -200,6 +207,7 @@ install_program fake
 old=$(worker)
 if "$CAIRN" upgrade m 2>"$TMP/err"; then fail "an upgrade to a program that fails"; fi
 grep -q "not upgraded: the program fails when it has taken over" "$TMP/err" || fail "it says: $(cat "$TMP/err")"
+wait_for another_worker
 [ "$(timeout 20 cat m/f)" = lower ] || fail "after a program that failed"
 [ "$(program_of "$(worker)")" = "$running" ] || fail "after a program that failed: another one"
 
@@ -228,12 +236,9 @@ $TMP/another
 lower
 lower" ] || fail "all: $(cat "$TMP/all.out")"
 # By the signal alone.
-old=$(worker | sort)
+old=$(worker)
 kill -USR2 "$supervisor"
-changed() {
-	[ "$(worker | sort)" != "$old" ]
-}
-wait_for changed
+wait_for another_worker
 
 # ---- a request that takes longer than the worker is waited for ----
 
