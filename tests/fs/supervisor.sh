@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # The process that outlives workers: it starts another however often one is killed, gives a mount up whose workers crash one
 # after the other, and ends by a signal with all that was written, without touching what others have mounted.
-# shellcheck disable=SC2016 # what is quoted is for other shells
+# shellcheck disable=SC2015,SC2016,SC3045 # fail does not return; what is quoted is for other shells; every sh has ulimit -c
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
