@@ -6,8 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -113,32 +111,6 @@ static int *parse(const char *text, size_t *ret_n)
 	return NULL;
 }
 
-/* Maps what the workers share, if it is what this program takes it for. */
-static int map_shared(int fd, struct shared **ret, char **error)
-{
-	struct mount_note note = { 0 };
-	struct shared *shared;
-	struct stat st;
-
-	if (fstat(fd, &st) < 0 || pread(fd, &note, sizeof(note), 0) < 0)
-		return -errno;
-	if (note.magic != MOUNT_NOTE_MAGIC || note.version != SHARED_VERSION ||
-	    note.size != sizeof(*shared) || (uint64_t)st.st_size != sizeof(*shared)) {
-		if (asprintf(error,
-			     "the mount's state is of version %u (%llu bytes), the program's of "
-			     "version %d (%zu bytes)",
-			     note.version, (unsigned long long)note.size, SHARED_VERSION,
-			     sizeof(*shared)) < 0)
-			*error = NULL;
-		return -EPROTO;
-	}
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (shared == MAP_FAILED)
-		return -errno;
-	*ret = shared;
-	return 0;
-}
-
 int successor_take_over(const char *text, const struct options *options,
 			struct supervised *supervised, struct stack *stack, char **error)
 {
@@ -147,7 +119,7 @@ int successor_take_over(const char *text, const struct options *options,
 	int r = fds ? 0 : -EINVAL;
 
 	if (r == 0)
-		r = map_shared(fds[SHARED], &supervised->shared, error);
+		r = shared_map(fds[SHARED], &supervised->shared, error);
 	if (r == 0)
 		r = stack_adopt(options,
 				&(struct stack_fds){ .upper = fds[UPPER],

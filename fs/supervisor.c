@@ -207,14 +207,11 @@ static void reap_unmounter(struct supervision *s)
 /* What there is to say of an upgrade, for the log and for who asked. */
 static void tell_outcome(struct supervision *s, const char *why)
 {
-	struct mount_note *note = &s->shared->note;
-
 	if (*why)
 		syslog(LOG_ERR, "not upgraded: %s", why);
 	else
 		syslog(LOG_NOTICE, "upgraded");
-	snprintf(note->outcome, sizeof(note->outcome), "%s", why);
-	__atomic_store_n(&note->n_upgrades, note->n_upgrades + 1, __ATOMIC_RELEASE);
+	shared_note_upgrade(s->shared, why);
 }
 
 static void upgrade(struct supervision *s)
@@ -308,22 +305,6 @@ void supervisor_block(sigset_t *old_mask)
 	}
 }
 
-/* The memory that is shared, with its note. */
-static int make_shared(struct supervision *s)
-{
-	s->shared_fd = memfd_create(MOUNT_NOTE_NAME, MFD_CLOEXEC);
-	if (s->shared_fd < 0 || ftruncate(s->shared_fd, sizeof(*s->shared)) < 0)
-		return -errno;
-	s->shared = mmap(NULL, sizeof(*s->shared), PROT_READ | PROT_WRITE, MAP_SHARED, s->shared_fd,
-			 0);
-	if (s->shared == MAP_FAILED)
-		return -errno;
-	s->shared->note = (struct mount_note){ .magic = MOUNT_NOTE_MAGIC,
-					       .version = SHARED_VERSION,
-					       .size = sizeof(*s->shared) };
-	return 0;
-}
-
 static void supervision_done(struct supervision *s)
 {
 	const int fds[] = { s->shared_fd, s->ledger_fd, s->signal_fd, s->program_fd };
@@ -332,8 +313,7 @@ static void supervision_done(struct supervision *s)
 		if (fds[i] >= 0)
 			close(fds[i]);
 	}
-	if (s->shared != MAP_FAILED)
-		munmap(s->shared, sizeof(*s->shared));
+	shared_unmap(s->shared);
 }
 
 /* Nobody answers any more: nobody shall wait for an answer. */
@@ -348,40 +328,34 @@ static void give_up(const struct supervisor *supervisor)
 
 int serve_alone(const struct supervisor *supervisor)
 {
-	struct shared *shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
-				     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
-					 .shared = shared,
-					 .shared_fd = -1,
-					 .ledger_fd = -1,
-					 .talk = -1,
-					 .alone = supervisor };
-	int r;
+	struct supervised supervised = {
+		.fuse_fd = supervisor->fuse_fd, .ledger_fd = -1, .talk = -1, .alone = supervisor
+	};
+	int r = shared_make(&supervised.shared_fd, &supervised.shared);
 
-	if (shared == MAP_FAILED) {
-		r = -errno;
-		give_up(supervisor);
-		return r;
+	if (r == 0) {
+		close(supervised.shared_fd);
+		r = supervisor->work(supervisor->context, &supervised) == WORKER_DONE
+			    ? 0
+			    : SUPERVISE_SAID;
 	}
-	r = supervisor->work(supervisor->context, &supervised);
-	if (r != WORKER_DONE)
+	if (r != 0)
 		give_up(supervisor);
-	munmap(shared, sizeof(*shared));
-	return r == WORKER_DONE ? 0 : SUPERVISE_SAID;
+	shared_unmap(supervised.shared);
+	return r;
 }
 
 int supervise(const struct supervisor *supervisor)
 {
 	CLEANUP(supervision_done)
 	struct supervision s = { .supervisor = supervisor,
-				 .shared = MAP_FAILED,
 				 .shared_fd = -1,
 				 .ledger_fd = -1,
 				 .signal_fd = -1,
 				 .worker = { .talk = -1 },
 				 .program_fd = -1 };
 	sigset_t mask;
-	int r = make_shared(&s);
+	int r = shared_make(&s.shared_fd, &s.shared);
 
 	supervisor_signals(&mask);
 	s.ledger_fd = memfd_create("cairnfs ledger", MFD_CLOEXEC);

@@ -9,35 +9,11 @@
 #define FS_SUPERVISOR_H
 
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "attempt.h"
-#include "core/mount_note.h"
-#include "fs.h"
-#include "state.h"
+#include "shared.h"
 #include "worker.h"
-
-enum {
-	INIT_MAX = 4096,
-	/*
-	 * Of what workers share, for mount_note.version: to be raised whenever the meaning
-	 * of struct shared, of the ledger, or of what is in the work directory changes, or
-	 * how descriptors are handed on (successor.h).
-	 */
-	SHARED_VERSION = 1,
-};
-
-/* Memory that all workers of a mount and their supervisor share: a memfd. */
-struct shared {
-	struct mount_note note;
-	atomic_ulong n_served; /* requests; what tells bad luck from a worker that cannot work */
-	struct kept kept;
-	uint32_t init_size; /* 0: no INIT request has come yet */
-	uint8_t init[INIT_MAX];
-	struct attempts attempts;
-};
 
 struct supervisor;
 
