@@ -82,8 +82,7 @@ static int search_tree(struct fs *fs, uint64_t ino, struct node **ret)
 		r = search_dir(fs, dir, ino, &heap, ret);
 		if (r == -ENOMEM)
 			return r;
-		/* Gone meanwhile, or not ours to read: it is not there that the kernel has it from.
-		 */
+		/* Gone meanwhile, or not ours to read: the kernel has it from elsewhere. */
 		if (r < 0 && r != -ENOENT && r != -ESTALE && r != -EACCES)
 			error = r; /* it may be there */
 		if (r < 0)
