@@ -19,8 +19,15 @@ static void reply_found(fuse_req_t req, int r, const struct entry *entry)
 /* "." and ".." are asked for by NFS servers and open_by_handle_at(2), of any number. */
 static int lookup_dots(struct fs *fs, struct node *node, bool is_up, struct entry *ret)
 {
+	int r;
+
 	ret->node = is_up ? fs_parent(node) : node_ref(node);
-	return fs_getattr(fs, ret->node, &ret->st);
+	r = fs_getattr(fs, ret->node, &ret->st);
+	/* Asked for by number is what the kernel has forgotten; that we may not have heard of yet.
+	 */
+	if (r == 0 && !is_up && node_is_removed(node) && ret->st.st_nlink == 0)
+		return -ESTALE;
+	return r;
 }
 
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
