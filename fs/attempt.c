@@ -40,12 +40,6 @@ static bool is_forget(const struct fuse_in_header *header)
 	return header->opcode == FUSE_FORGET || header->opcode == FUSE_BATCH_FORGET;
 }
 
-/* Whether the kernel keeps to the order in which it has sent it: these two go before all others. */
-static bool is_in_order(const struct fuse_in_header *header)
-{
-	return !is_forget(header) && header->opcode != FUSE_INTERRUPT;
-}
-
 /* Does what is left of a FORGET. */
 static void forget(struct attempt *place, struct nodes *nodes)
 {
@@ -177,10 +171,11 @@ bool attempt_start(struct attempts *attempts, struct attempt *place, struct node
 		forget(place, nodes);
 		return true;
 	}
-	if (unique == header->unique && !is_in_order(header))
-		return false;
 	if (unique == header->unique) {
-		__atomic_store_n(&attempts->is_drained, 1, __ATOMIC_RELAXED);
+		/* An interrupt, as a FORGET, goes before what comes again, and says nothing of it.
+		 */
+		if (header->opcode != FUSE_INTERRUPT)
+			__atomic_store_n(&attempts->is_drained, 1, __ATOMIC_RELAXED);
 		return false;
 	}
 	before = entry_for(attempts, unique);

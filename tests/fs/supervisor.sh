@@ -35,6 +35,12 @@ daemons() {
 	supervisor
 	worker
 }
+# end_workers SIGNAL COUNT: so many, one after the other.
+end_workers() {
+	for _ in $(seq "$2"); do
+		end_worker "$1"
+	done
+}
 # wait_over WHAT: until supervisor and worker have ended; if they do not, where they stand is shown.
 wait_over() {
 	for _ in $(seq 200); do
@@ -56,11 +62,7 @@ expect_over() {
 # ---- killed while nobody asks for anything: that is nobody's fault, however often ----
 
 begin
-i=0
-while [ $i -lt 25 ]; do
-	end_worker KILL
-	i=$((i + 1))
-done
+end_workers KILL 25
 [ "$(timeout 20 cat m/f)" = lower ] || fail "after 25 kills"
 [ "$(supervisor)" = "$supervisor" ] || fail "another supervisor"
 
@@ -73,11 +75,7 @@ while [ $i -lt 12 ]; do
 	[ "$(timeout 20 cat m/new)" = $i ] || fail "crash $i"
 	i=$((i + 1))
 done
-i=0
-while [ $i -lt 9 ]; do
-	end_worker ABRT
-	i=$((i + 1))
-done
+end_workers ABRT 9
 old=$(worker)
 kill -ABRT "$old"
 expect_over "ten crashes in a row"

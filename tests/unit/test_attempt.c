@@ -53,6 +53,15 @@ static struct node *add(uint64_t ino)
 	return node;
 }
 
+/* The answer to the request under way is going to tell the kernel of it. */
+static void tell(uint64_t ino)
+{
+	struct node *node = add(ino);
+
+	assert(attempt_tell(node));
+	node_unref(node);
+}
+
 /* How often the kernel was told, as the next worker will find it. */
 static uint64_t count(uint64_t ino)
 {
@@ -110,9 +119,7 @@ static void test_comes_again(void)
 	attempt_start(attempts, place, &nodes);
 	attempt_begin(77);
 	assert(!attempt_was_begun(NULL));
-	node = add(20);
-	attempt_tell(node);
-	node_unref(node);
+	tell(20);
 	die();
 	/* Twice: the second dies before it has come that far. */
 	for (int i = 0; i < 2; i++) {
@@ -141,24 +148,17 @@ static void test_comes_again(void)
 static void test_lost_twice(void)
 {
 	struct attempt *place;
-	struct node *node;
 
 	begin();
 	place = receive(FUSE_READDIRPLUS, 6);
 	attempt_start(attempts, place, &nodes);
-	node = add(30);
-	attempt_tell(node);
-	node_unref(node);
+	tell(30);
 	die();
 	begin();
 	place = receive(FUSE_READDIRPLUS, 6 | RESENT);
 	attempt_start(attempts, place, &nodes);
-	node = add(30);
-	attempt_tell(node);
-	node_unref(node);
-	node = add(31);
-	attempt_tell(node);
-	node_unref(node);
+	tell(30);
+	tell(31);
 	die();
 	begin();
 	assert_eq(count(30), 2);
@@ -175,14 +175,11 @@ static void test_lost_twice(void)
 static void test_was_answered_after_all(void)
 {
 	struct attempt *place;
-	struct node *node;
 
 	begin();
 	place = receive(FUSE_LOOKUP, 8);
 	attempt_start(attempts, place, &nodes);
-	node = add(40);
-	attempt_tell(node);
-	node_unref(node);
+	tell(40);
 	die();
 	begin();
 	place = receive(FUSE_GETATTR, 10);
@@ -202,7 +199,6 @@ static void test_was_answered_after_all(void)
 static void test_dies_while_taking_over(void)
 {
 	struct attempt *place;
-	struct node *node;
 	int status;
 	pid_t pid;
 
@@ -214,9 +210,7 @@ static void test_dies_while_taking_over(void)
 	place = receive(FUSE_MKNOD, 14);
 	attempt_start(attempts, place, &nodes);
 	attempt_begin(0);
-	node = add(70);
-	attempt_tell(node);
-	node_unref(node);
+	tell(70);
 	die();
 	pid = fork();
 	if (pid == 0) {
