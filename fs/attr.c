@@ -2,9 +2,7 @@
 /* Attributes and extended attributes of one object. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -12,6 +10,7 @@
 #include "copyup.h"
 #include "metacopy.h"
 #include "names.h"
+#include "protect.h"
 #include "upper.h"
 
 static int merged_nlink(struct fs *fs, struct node *dir, struct stat *st)
@@ -198,14 +197,32 @@ static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st
 	return r;
 }
 
+/*
+ * As Linux' notify_change() and truncate(2) have it: what may only be appended to may still be
+ * told that it was used now. With writeback the times of a write come as any other.
+ */
+static int check_protection(struct fs *fs, struct node *node, unsigned int set)
+{
+	unsigned int harmless = FS_SET_ATIME_NOW | FS_SET_MTIME_NOW;
+
+	if (set & FS_SET_ATIME_NOW || fs->config->writeback)
+		harmless |= FS_SET_ATIME;
+	if (set & FS_SET_MTIME_NOW || fs->config->writeback)
+		harmless |= FS_SET_MTIME;
+	if (!set)
+		return 0;
+	return protect_check(fs, node, set & ~harmless ? PROTECT_ANY : PROTECT_IMMUTABLE);
+}
+
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned int set,
 	       const struct killer *killer, struct stat *ret)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	int r;
+	int r = check_protection(fs, node, set);
 
 	/* What will be cut off need not be copied. */
-	r = set & FS_SET_SIZE ? copyup_data(fs, node, st->st_size) : fs_copyup(fs, node);
+	if (r == 0)
+		r = set & FS_SET_SIZE ? copyup_data(fs, node, st->st_size) : fs_copyup(fs, node);
 	if (r < 0)
 		return r;
 	ref = upper_open(fs, node, &r);
@@ -215,8 +232,8 @@ int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned
 	return r < 0 ? r : fs_getattr(fs, node, ret);
 }
 
-/* The object itself wherever it is, opened as `flags` say; or -errno. */
-static int open_any(struct fs *fs, struct node *node, int flags)
+/* An O_PATH descriptor of the object itself, wherever it is; or -errno. */
+static int open_path(struct fs *fs, struct node *node)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
@@ -225,19 +242,15 @@ static int open_any(struct fs *fs, struct node *node, int flags)
 	if (!node_has_upper(node)) {
 		lower = node_lower(node);
 		if (lower)
-			return lower_open(lower, flags);
+			return lower_open(lower, O_PATH);
 	}
 	ref = upper_open(fs, node, &r);
-	if (!ref)
-		return r;
-	if (flags & O_PATH)
-		return fcntl(ref->fd, F_DUPFD_CLOEXEC, 0);
-	return fd_reopen(ref->fd, flags);
+	return ref ? fcntl(ref->fd, F_DUPFD_CLOEXEC, 0) : r;
 }
 
 int fs_birth(struct fs *fs, struct node *node, struct timespec *ret)
 {
-	cleanup_fd int fd = open_any(fs, node, O_PATH);
+	cleanup_fd int fd = open_path(fs, node);
 	struct statx stx;
 
 	if (fd < 0)
@@ -247,26 +260,6 @@ int fs_birth(struct fs *fs, struct node *node, struct timespec *ret)
 	if (stx.stx_mask & STATX_BTIME)
 		*ret = (struct timespec){ stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec };
 	return 0;
-}
-
-int fs_flags(struct fs *fs, struct node *node, unsigned int command, void *flags)
-{
-	bool is_set = command == FS_IOC_SETFLAGS || command == FS_IOC_FSSETXATTR;
-	cleanup_fd int fd = -1;
-	int r = 0;
-
-	if (!is_set && command != FS_IOC_GETFLAGS && command != FS_IOC_FSGETXATTR)
-		return -ENOTTY;
-	if (!S_ISREG(node->type) && !S_ISDIR(node->type))
-		return -ENOTTY;
-	if (is_set)
-		r = fs_copyup(fs, node);
-	if (r < 0)
-		return r;
-	fd = open_any(fs, node, O_RDONLY);
-	if (fd < 0)
-		return fd;
-	return ioctl(fd, command, flags) < 0 ? -errno : 0;
 }
 
 int fs_readlink(struct fs *fs, struct node *node, char **ret)
@@ -375,6 +368,8 @@ static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const cha
 	*error = is_private(fs, name) ? -EPERM : 0;
 	if (*error == 0 && fs->config->no_acl && is_acl(name))
 		*error = -EOPNOTSUPP;
+	if (*error == 0)
+		*error = protect_check(fs, node, PROTECT_ANY);
 	return *error < 0 ? NULL : upper_open_copied(fs, node, error);
 }
 

@@ -27,6 +27,7 @@
 #include "base/xattr.h"
 #include "metacopy.h"
 #include "names.h"
+#include "protect.h"
 #include "upper.h"
 
 /* Makes the object of the lower type, empty, under the staged name. */
@@ -66,8 +67,7 @@ static int copy_content(struct lower_obj *lower, struct staged *staged, off_t si
 
 /*
  * The flags that chattr(1) sets and that say how a file is to be treated, not
- * how it is stored.  Immutable and append-only would be in the way of what the
- * file is copied up for; overlayfs leaves them below too.
+ * how it is stored.  Immutable and append-only become a mark (protect.h).
  */
 static void copy_flags(struct lower_obj *lower, struct staged *staged, mode_t mode)
 {
@@ -168,6 +168,8 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 		r = copy_attributes(fs, lower, fd, st);
 	if (r == 0)
 		copy_flags(lower, staged, st->st_mode);
+	if (r == 0)
+		r = protect_copy(fs, node, fd);
 	ret->real = made.st_ino;
 	return r;
 }

@@ -18,6 +18,7 @@
 #include "base/fd.h"
 #include "base/xattr.h"
 #include "metacopy.h"
+#include "protect.h"
 #include "upper.h"
 
 /* What is to get a name: something new, or (link) something that is there. */
@@ -212,6 +213,8 @@ static int place_in(struct fs *fs, const struct thing *thing, struct node *dir, 
 	int r = upper_check_name(name);
 
 	if (r == 0)
+		r = protect_check(fs, dir, PROTECT_IMMUTABLE);
+	if (r == 0)
 		r = fs_copyup(fs, dir);
 	if (r < 0)
 		return r;
@@ -237,6 +240,7 @@ static int newborn_node(struct fs *fs, const struct stat *st, struct node **ret)
 	struct node made = { .type = st->st_mode & S_IFMT,
 			     .has_upper = true,
 			     .has_data_place = true,
+			     .protection = PROTECT_KNOWN,
 			     .real = st->st_ino };
 	uint64_t before = state_find(fs->state, st->st_ino);
 	bool is_new;
@@ -302,9 +306,10 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller
 	cleanup_entry struct entry entry = { 0 };
 	cleanup_staged struct staged staged = { 0 };
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	int r = 0;
+	int r = protect_check(fs, dir, PROTECT_IMMUTABLE);
 
-	ref = upper_open_copied(fs, dir, &r);
+	if (r == 0)
+		ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	r = staged_init_like(fs, ref->fd, &staged);
@@ -355,7 +360,9 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 
 	if (S_ISDIR(node->type))
 		return -EPERM;
-	r = metacopy_pin(fs, node);
+	r = protect_check(fs, node, PROTECT_ANY);
+	if (r == 0)
+		r = metacopy_pin(fs, node);
 	if (r == 0)
 		path = upper_open_copied(fs, node, &r);
 	if (!path)

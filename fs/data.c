@@ -8,6 +8,7 @@
 #include "base/xattr.h"
 #include "copyup.h"
 #include "metacopy.h"
+#include "protect.h"
 #include "upper.h"
 
 static struct fd_ref *open_upper_file(struct fs *fs, struct node *node, int *error)
@@ -80,14 +81,25 @@ struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *
 	return open_upper_file(fs, node, error);
 }
 
-/* The file to change, with setuid and setgid gone if the caller's change takes them. */
-static struct fd_ref *file_to_change(struct fs *fs, struct node *node, const struct killer *killer,
-				     int *error)
+/* Where what is written must begin if the file may only be appended to: this says anywhere. */
+enum { ANYWHERE = -1 };
+
+/*
+ * The file to change from `offset` on, with setuid and setgid gone if the caller's change takes
+ * them.
+ */
+static struct fd_ref *file_to_change(struct fs *fs, struct node *node, off_t offset,
+				     const struct killer *killer, int *error)
 {
-	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, error);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat st;
 
-	if (!ref)
+	*error = offset == ANYWHERE ? 0 : protect_check(fs, node, PROTECT_IMMUTABLE);
+	if (*error == 0)
+		ref = fs_file(fs, node, true, error);
+	if (ref && offset != ANYWHERE)
+		*error = protect_check_write(fs, node, ref->fd, offset);
+	if (!ref || *error < 0)
 		return NULL;
 	if (killer) {
 		*error = fs_setattr(fs, node, &st, 0, killer, &st);
@@ -101,7 +113,7 @@ ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size
 		 const struct killer *killer)
 {
 	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, killer, &r);
+	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, offset, killer, &r);
 
 	return ref ? fd_pwrite_all(ref->fd, data, size, offset) : r;
 }
@@ -132,7 +144,8 @@ ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t
 {
 	struct privileges privileges;
 	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, NULL, &r);
+	/* It was stored while that was allowed, or by a mapping, of which nobody told us. */
+	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, ANYWHERE, NULL, &r);
 	ssize_t n;
 
 	if (ref)
@@ -147,8 +160,10 @@ ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t
 int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t length,
 		 const struct killer *killer)
 {
+	/* What only reserves blocks changes nothing of what is there (vfs_fallocate()). */
+	off_t changed = mode & ~FALLOC_FL_KEEP_SIZE ? 0 : INT64_MAX;
 	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, killer, &r);
+	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, changed, killer, &r);
 
 	if (!ref)
 		return r;
@@ -164,7 +179,7 @@ ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct no
 	int r = 0;
 
 	/* The target first: if both are the same file, the source is then its copy. */
-	dst = file_to_change(fs, out, killer, &r);
+	dst = file_to_change(fs, out, out_offset, killer, &r);
 	if (dst)
 		src = fs_file(fs, in, false, &r);
 	if (!src)

@@ -49,6 +49,7 @@ static struct node *node_new(struct nodes *nodes, const struct node *made)
 	node->has_upper = made->has_upper;
 	node->real = made->real;
 	node->has_data_place = made->has_data_place;
+	node->protection = made->protection;
 	node->lower = made->lower ? lower_ref(made->lower) : NULL;
 	node->lower_links = -1;
 	node->reading = nodes->first_reading;

@@ -55,6 +55,7 @@ struct node {
 	bool is_removed; /* it has no name any more */
 	ino_t real; /* its inode number in upper, if has_upper */
 	struct lower_obj *lower; /* what upper does not have or merges with; NULL: nothing */
+	unsigned char protection; /* of protect.h; 0: not asked for yet */
 	bool has_data_place; /* of a file in upper: `lower` says where its data are (metacopy.c) */
 	int lower_links; /* visible lower names of a file; -1: not counted yet */
 	struct listing *listing; /* of a directory, or NULL */

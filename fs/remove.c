@@ -17,6 +17,7 @@
 #include "base/fd.h"
 #include "metacopy.h"
 #include "names.h"
+#include "protect.h"
 #include "upper.h"
 
 int remove_check_empty(struct fs *fs, struct node *dir)
@@ -162,9 +163,12 @@ static int remove_name(struct fs *fs, struct node *node, struct node *dir, const
 	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat st;
-	int r = 0;
+	int r = protect_check(fs, dir, PROTECT_ANY);
 
-	ref = upper_open_copied(fs, dir, &r);
+	if (r == 0)
+		r = protect_check(fs, node, PROTECT_ANY);
+	if (r == 0)
+		ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	pthread_mutex_lock(&dir->names);

@@ -20,6 +20,7 @@
 #include "base/fd.h"
 #include "metacopy.h"
 #include "names.h"
+#include "protect.h"
 #include "remove.h"
 #include "upper.h"
 
@@ -376,6 +377,14 @@ static int check(struct end *from, struct end *to, unsigned int flags)
 	return from_is_dir ? -ENOTDIR : -EISDIR;
 }
 
+/* What stands at an end, if anything, is to go from there. */
+static int check_protection(struct fs *fs, struct end *end)
+{
+	int r = protect_check(fs, end->dir, end->entry.node ? PROTECT_ANY : PROTECT_IMMUTABLE);
+
+	return r == 0 && end->entry.node ? protect_check(fs, end->entry.node, PROTECT_ANY) : r;
+}
+
 int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
 	      const char *newname, unsigned int flags)
 {
@@ -392,7 +401,11 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 		r = check(&from, &to, flags);
 	if (r < 0 || from.entry.node == to.entry.node)
 		return r; /* two names of one file stay as they are */
-	r = open_end(fs, &from);
+	r = check_protection(fs, &from);
+	if (r == 0)
+		r = check_protection(fs, &to);
+	if (r == 0)
+		r = open_end(fs, &from);
 	if (r == 0)
 		r = open_end(fs, &to);
 	if (r == 0)
