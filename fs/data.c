@@ -220,12 +220,21 @@ off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence, struct
 	return at;
 }
 
+int fs_sync_all(struct fs *fs)
+{
+	if (fs->config->is_volatile || fs->config->upper < 0)
+		return 0;
+	return syncfs(fs->config->upper) < 0 ? -errno : 0;
+}
+
 int fs_sync(struct fs *fs, struct node *node, bool data_only)
 {
 	cleanup_fd_ref struct fd_ref *path = NULL;
 	cleanup_fd int fd = -1;
 	int r = 0;
 
+	if (node == fs->root)
+		return fs_sync_all(fs);
 	if (fs->config->is_volatile || !node_has_upper(node))
 		return 0;
 	path = upper_open(fs, node, &r);
@@ -235,11 +244,4 @@ int fs_sync(struct fs *fs, struct node *node, bool data_only)
 	if (fd < 0)
 		return fd;
 	return (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;
-}
-
-int fs_sync_all(struct fs *fs)
-{
-	if (fs->config->is_volatile || fs->config->upper < 0)
-		return 0;
-	return syncfs(fs->config->upper) < 0 ? -errno : 0;
 }

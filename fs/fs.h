@@ -209,8 +209,7 @@ int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name
 int fs_unlink(struct fs *fs, struct node *dir, const char *name);
 int fs_rmdir(struct fs *fs, struct node *dir, const char *name);
 
-/* flags: RENAME_NOREPLACE, RENAME_EXCHANGE, RENAME_WHITEOUT (no whiteout is ever seen). -EXDEV for
- * a lower directory without redirect_dir. */
+/* flags: RENAME_NOREPLACE or RENAME_EXCHANGE. -EXDEV for a lower directory without redirect_dir. */
 int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
 	      const char *newname, unsigned int flags);
 
@@ -296,7 +295,7 @@ struct extent {
 };
 off_t fs_seek(struct fs *fs, struct node *node, off_t offset, int whence, struct extent *hole);
 
-/* A file's data, a directory's names, or everything, made durable. */
+/* A file's data, a directory's names, or (also by the root) everything, made durable. */
 int fs_sync(struct fs *fs, struct node *node, bool data_only);
 int fs_sync_all(struct fs *fs);
 

@@ -202,6 +202,8 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_write = ATTEMPT_WRITE_MAX;
 	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	fuse_unset_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	/* With it, direct writes by AIO leave stale pages to buffered readers (Linux 6.18). */
+	fuse_unset_feature_flag(conn, FUSE_CAP_ASYNC_DIO);
 }
 
 const struct fuse_lowlevel_ops ops = {

@@ -365,8 +365,8 @@ static int check(struct end *from, struct end *to, unsigned int flags)
 {
 	bool from_is_dir = S_ISDIR(from->entry.node->type);
 
-	/* The whiteout that RENAME_WHITEOUT asks for hides what lower has; so does every rename. */
-	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE | RENAME_WHITEOUT))
+	/* A whiteout cannot be shown, so none can be left for the caller, as with overlayfs. */
+	if (flags & ~(unsigned int)(RENAME_NOREPLACE | RENAME_EXCHANGE))
 		return -EINVAL;
 	if (flags & RENAME_NOREPLACE && to->entry.node)
 		return -EEXIST;

@@ -298,6 +298,51 @@ static void aio_agrees_with_reads(void)
 	}
 }
 
+/* What a reader of the page cache has read before, it may not be shown after a direct write is
+ * done. */
+static void reads_beside_direct_aio(void)
+{
+	enum { N = 16, SIZE = 16 * PAGE, ROUNDS = 60 };
+	static char block[SIZE] __attribute__((aligned(PAGE))), seen[SIZE];
+	aio_context_t context = 0;
+	struct iocb requests[N], *list[N];
+	struct io_event event;
+
+	with_file();
+	cleanup_fd int direct = open_as("big", O_RDWR | O_DIRECT);
+	cleanup_fd int buffered = open_as("big", O_RDONLY);
+	ok(ftruncate(direct, N * SIZE));
+	if (syscall(SYS_io_setup, N, &context) < 0)
+		skip("no AIO here");
+	pid_t reader = ok(fork());
+	while (reader == 0) {
+		if (read(buffered, seen, SIZE) <= 0 && lseek(buffered, 0, SEEK_SET) < 0)
+			_exit(1);
+	}
+	for (int round = 1; round <= ROUNDS; round++) {
+		memset(block, round, SIZE);
+		for (int i = 0; i < N; i++) {
+			requests[i] = (struct iocb){ .aio_fildes = direct,
+						     .aio_lio_opcode = IOCB_CMD_PWRITE,
+						     .aio_buf = (uintptr_t)block,
+						     .aio_nbytes = SIZE,
+						     .aio_offset = (off_t)i * SIZE };
+			list[i] = &requests[i];
+		}
+		check_eq(syscall(SYS_io_submit, context, N, list), N);
+		for (int i = 0; i < N; i++) {
+			check_eq(syscall(SYS_io_getevents, context, 1, 1, &event, NULL), 1);
+			check_eq(event.res, SIZE);
+			off_t offset = ((struct iocb *)event.obj)->aio_offset;
+			check_eq(pread(buffered, seen, SIZE, offset), SIZE);
+			check(!memcmp(seen, block, SIZE));
+		}
+	}
+	ok(kill(reader, SIGKILL));
+	ok(waitpid(reader, NULL, 0));
+	syscall(SYS_io_destroy, context);
+}
+
 /* ---- allocation ---- */
 
 static void fallocate_modes(void)
@@ -450,6 +495,7 @@ const struct rule rules_data[] = {
 	RULE(tmpfile_has_no_name, "O_TMPFILE"),
 	RULE(tmpfile_is_given_a_name, "O_TMPFILE, then linkat"),
 	RULE(direct_reads_and_writes, "O_DIRECT agrees with the page cache"),
+	RULE(reads_beside_direct_aio, "buffered reads beside direct writes by AIO are never stale"),
 	RULE(aio_agrees_with_reads, "AIO agrees with read, buffered and direct"),
 	RULE(fallocate_modes, "fallocate: KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE"),
 	RULE(fallocate_moves_extents, "fallocate: COLLAPSE_RANGE, INSERT_RANGE"),

@@ -358,6 +358,7 @@ static void test_exchange(void)
 	assert_streq(read_at("newdir"), "new");
 	assert_eq(stat_at("f").st_ino, dir);
 	assert_eq(do_rename("f", "absent", RENAME_EXCHANGE), -ENOENT);
+	assert_eq(do_rename("f", "absent", RENAME_WHITEOUT), -EINVAL);
 	if (has_redirects()) {
 		assert_eq(do_rename("d", "f", RENAME_EXCHANGE), 0);
 		assert_streq(list_at("d"), "y ");
