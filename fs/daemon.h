@@ -42,6 +42,14 @@ void daemon_mount_done(struct daemon *daemon);
  */
 void daemon_unmount(struct daemon *daemon, bool is_dead);
 
+/* --- remounting (remount.c) --- */
+
+/*
+ * Gives the cairnfs that is mounted at the mount point the flags of `options` (ro, nosuid and
+ * their like); all else stays as it was mounted. 0 or negative errno, which it has said.
+ */
+int daemon_remount(const struct options *options);
+
 /* --- the worker (serve.c) --- */
 
 /* Serves; an enum worker_exit. What it fails for it has said. */

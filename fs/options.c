@@ -36,6 +36,8 @@ const char options_help[] =
 	"  allow_other             for all users (what root gets anyway)\n"
 	"  allow_root              for its owner and root\n"
 	"  default_permissions     accepted; the kernel always checks permissions\n"
+	"  remount                 what is mounted at DIR gets the flags given here: ro, nosuid "
+	"and so on\n"
 	"  suid, nosuid, dev, nodev, exec, noexec, noatime, nodiratime, relatime,\n"
 	"  strictatime             as for every mount; root gets suid,dev\n"
 	"  fsync=0|1               whether copied-up files are durable before they show (1)\n"
@@ -76,7 +78,7 @@ enum kind {
 	TIMEOUT,
 	OVERRIDE,
 	WHITEOUT,
-	REFUSED,
+	OF_REMOUNT, /* accepted where nothing new is mounted */
 };
 
 struct spec {
@@ -131,7 +133,12 @@ static const struct spec specs[] = {
 	{ "noxattrs", SWITCH, AT(no_xattrs) },
 	{ "writeback", SWITCH, AT(writeback) },
 	{ "debug", SET, AT(debug) },
-	{ "remount", REFUSED },
+	{ "remount", SET, AT(is_remount) },
+	/* Of /proc/mounts, from where mount(8) takes them for a remount. */
+	{ "user_id", OF_REMOUNT },
+	{ "group_id", OF_REMOUNT },
+	{ "max_read", OF_REMOUNT },
+	{ "blksize", OF_REMOUNT },
 	/* Of mount(8) and fstab: they are about how and when to mount, not about what. */
 	{ "async", IGNORED },
 	{ "sync", IGNORED },
@@ -331,8 +338,9 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	case ATIME:
 		options->atime = spec->value;
 		return 0;
-	case REFUSED:
-		return refuse(error, "option %s: a mounted cairnfs cannot be changed", spec->name);
+	case OF_REMOUNT:
+		options->of_remount = spec->name;
+		return 0;
 	case SQUASH_BOTH:
 		options->uids.is_squashed = options->gids.is_squashed = true;
 		options->uids.squashed = options->gids.squashed = 0;
@@ -410,6 +418,10 @@ static int check(struct options *options, char **error)
 {
 	if (!options->mountpoint)
 		return refuse(error, "no mount point given (see cairnfs --help)");
+	if (options->is_remount)
+		return 0;
+	if (options->of_remount)
+		return refuse(error, "option %s is for a remount", options->of_remount);
 	if (!options->n_lowerdirs)
 		return refuse(error, "option lowerdir is missing");
 	if (options->upperdir && !options->workdir)

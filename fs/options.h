@@ -22,6 +22,8 @@ struct options {
 	size_t n_lowerdirs;
 	char *upperdir, *workdir;
 	char *chain, *chain_id;
+	bool is_remount; /* of what is there; only the mount point and flags count */
+	const char *of_remount; /* an option that is accepted only then, if one was given */
 	bool read_only;
 	bool allow_other, allow_root;
 	bool do_fsync;

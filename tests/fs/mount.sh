@@ -153,3 +153,26 @@ wait_for grep -q " $TMP/m " /proc/mounts
 kill -TERM "$pid"
 wait "$pid" || :
 ! grep -q " $TMP/m " /proc/mounts || fail "SIGTERM leaves the mount"
+
+# ---- remount: flags change, nothing else, and by no other way than that of mount(8) ----
+
+mount_cairnfs -o lowerdir=a:b:c,upperdir=u,workdir=w m
+exec 8<m/f
+mount_cairnfs cairnfs m -o ro,relatime,remount,user_id=0,group_id=0,default_permissions,allow_other,dev,suid
+grep -q " $TMP/m fuse.cairnfs ro,relatime" /proc/mounts || fail "not read-only: $(grep "$TMP/m" /proc/mounts)"
+! touch m/new 2>"$TMP/err" || fail "written to a mount that is read-only now"
+grep -q "Read-only file system" "$TMP/err" || fail "$(cat "$TMP/err")"
+mount_cairnfs -o remount,rw,nosuid,noexec m
+grep -q " $TMP/m fuse.cairnfs rw,nosuid,noexec,relatime" /proc/mounts || fail "flags: $(grep "$TMP/m" /proc/mounts)"
+touch m/new
+[ "$(cat <&8)" = a ] || fail "an open file was lost"
+exec 8<&-
+exec 8>m/new
+mount_refused "m: cannot remount: Device or resource busy" -o remount,ro m
+exec 8>&-
+umount m
+mount_refused "m: no cairnfs is mounted there" -o remount,ro m
+mount -t tmpfs none m
+mount_refused "m: no cairnfs is mounted there" -o remount,ro m
+umount m
+rm u/new

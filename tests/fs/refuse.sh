@@ -33,7 +33,6 @@ mount_refused "workdir" -o lowerdir=l,upperdir=u m
 mount_refused "upperdir" -o lowerdir=l,workdir=w m
 mount_refused "mount point" -o lowerdir=l
 mount_refused "extra" -o lowerdir=l one two extra
-mount_refused "remount" -o remount,ro,lowerdir=l m
 
 # ---- directories that lie badly to each other ----
 

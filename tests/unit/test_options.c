@@ -125,7 +125,7 @@ static void test_unknown_options_are_named(void)
 	refuse(parse_list("nonsense"), "nonsense");
 	refuse(parse_list("Ro"), "Ro");
 	refuse(parse_list("redirect_dirs=on"), "redirect_dirs");
-	refuse(parse_list("remount"), "remount");
+	refuse(parse_list("user_id=0"), "user_id");
 	refuse(parse_list("a b"), "a b");
 }
 
@@ -173,6 +173,15 @@ static void test_values(void)
 	assert(options.has_suid && options.has_dev && options.has_exec && !options.read_only);
 	assert_eq(options.atime, ATIME_RELATIVE);
 	done();
+}
+
+static void test_remount(void)
+{
+	assert_eq(parse("none", "/mnt", "-o", "ro,remount,user_id=0,group_id=0,nodev", NULL), 0);
+	assert(options.is_remount && options.read_only && !options.has_dev);
+	done();
+	refuse(parse("-o", "ro,remount", NULL, NULL, NULL), "mount point");
+	refuse(parse("-o", "remount,nonsense", "/mnt", NULL, NULL), "nonsense");
 }
 
 static void test_empty_options(void)
@@ -356,6 +365,7 @@ int main(void)
 	test_arguments_that_are_wrong();
 	test_unknown_options_are_named();
 	test_values();
+	test_remount();
 	test_empty_options();
 	test_escapes_elsewhere();
 	test_escapes();
