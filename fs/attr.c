@@ -291,10 +291,10 @@ int fs_statfs(struct fs *fs, struct statvfs *ret)
 
 /* --- extended attributes --- */
 
-/* What is not to be seen: marks, and overrides in use. */
-static bool is_private(struct fs *fs, const char *name)
+/* What is not to be seen: marks, and overrides. */
+static bool is_private(const char *name)
 {
-	return whiteout_is_private_xattr(name) || override_is_name(fs->config->override, name);
+	return whiteout_is_private_xattr(name) || override_is_name(name);
 }
 
 static bool is_acl(const char *name)
@@ -322,7 +322,7 @@ ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *v
 {
 	ssize_t n;
 
-	if (is_private(fs, name))
+	if (is_private(name))
 		return -ENODATA;
 	if (fs->config->no_acl && is_acl(name))
 		return -EOPNOTSUPP;
@@ -355,8 +355,7 @@ ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
 
 	if (n < 0)
 		return n;
-	left = xattr_list_filter(*ret, (size_t)n, whiteout_is_private_xattr);
-	left = override_list_filter(fs->config->override, *ret, left);
+	left = xattr_list_filter(*ret, (size_t)n, is_private);
 	if (fs->config->no_acl)
 		left = xattr_list_filter(*ret, left, is_acl);
 	return (ssize_t)left;
@@ -365,7 +364,7 @@ ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
 /* The object in upper, copied up if it has to be, for a change of its attributes. */
 static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const char *name, int *error)
 {
-	*error = is_private(fs, name) ? -EPERM : 0;
+	*error = is_private(name) ? -EPERM : 0;
 	if (*error == 0 && fs->config->no_acl && is_acl(name))
 		*error = -EOPNOTSUPP;
 	if (*error == 0)
@@ -387,7 +386,7 @@ int fs_xattr_remove(struct fs *fs, struct node *node, const char *name)
 	int r;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 
-	if (is_private(fs, name))
+	if (is_private(name))
 		return -EPERM;
 	/* What is not there need not be copied up to be missed; an ACL never is. */
 	r = (int)fs_xattr_get(fs, node, name, NULL, 0);

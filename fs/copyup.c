@@ -426,7 +426,7 @@ static int copyup_group(struct fs *fs, struct node *node, struct lower_obj *lowe
 	int r = fd;
 
 	if (fd >= 0) {
-		copy->has_data = !S_ISREG(node->type) || !metacopy_get(fd);
+		copy->has_data = !S_ISREG(node->type) || !metacopy_is_marked(fs, fd);
 		group.is_resumed = true;
 	}
 	if (fd == -ENOENT) {

@@ -31,7 +31,8 @@ static int number_of(struct merge *merge, const char *name, const struct stat *s
 		return 0;
 	if (S_ISDIR(st->st_mode))
 		r = upper_merges_with(merge->fs, merge->dirfd, name, merge->lower, &merged);
-	if (r < 0)
+	/* One whose marks cannot be followed is listed, or nothing beside it could be reached. */
+	if (r < 0 && r != -EIO)
 		return r;
 	*ret = merged ? state_set(merge->fs->state, st->st_ino, merged->ino)
 		      : upper_number(merge->fs, merge->dirfd, name, st);

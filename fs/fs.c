@@ -225,6 +225,8 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 		r = r < 0 ? r : stale;
 	else
 		lower_use_overrides(fs->lower, config->override);
+	if (r == 0 && config->user_xattrs)
+		lower_use_user_marks(fs->lower);
 	if (r == 0)
 		r = stack_id(fs, &fs->stack_id);
 	if (r == 0 && config->upper >= 0)

@@ -17,6 +17,7 @@
 
 #include "base/copy.h"
 #include "base/fd.h"
+#include "core/redirect.h"
 #include "metacopy.h"
 #include "upper.h"
 
@@ -24,12 +25,24 @@
 static int walk_to_file(struct fs *fs, char *path, struct lower_obj **ret)
 {
 	cleanup_lower_obj struct lower_obj *dir = NULL;
-	char *slash = strrchr(path, '/');
-	int r;
+	const char *name = redirect_split(path);
+	int r = lower_walk(fs->lower, path, &dir);
 
-	*slash = '\0';
-	r = lower_walk(fs->lower, path, &dir);
-	return r == LOWER_FOUND ? lower_lookup(dir, slash + 1, ret, NULL) : r;
+	return r == LOWER_FOUND ? lower_lookup(dir, name, ret, NULL) : r;
+}
+
+/* In upper, besides what lower takes, what we write ourselves. */
+static unsigned int marks_of(struct fs *fs)
+{
+	const char *prefix = fs->caps.style.xattr_prefix;
+	bool is_user = fs->config->user_xattrs || (prefix && *prefix == 'u');
+
+	return MARKS_TRUSTED | (is_user ? MARKS_USER : 0);
+}
+
+bool metacopy_is_marked(struct fs *fs, int fd)
+{
+	return metacopy_get(fd, marks_of(fs));
 }
 
 int metacopy_source(struct fs *fs, int fd, struct lower_obj *dir, const char *name,
@@ -40,12 +53,12 @@ int metacopy_source(struct fs *fs, int fd, struct lower_obj *dir, const char *na
 	int r;
 
 	*ret = NULL;
-	if (!metacopy_get(fd))
+	if (!metacopy_is_marked(fs, fd))
 		return 0;
-	r = redirect_get(fd, &redirect);
+	r = redirect_get(fd, marks_of(fs), &redirect);
 	if (r < 0)
 		return r;
-	if (redirect && *redirect == '/')
+	if (redirect && redirect_is_path(redirect))
 		r = walk_to_file(fs, redirect, &found);
 	else
 		r = dir && name ? lower_lookup(dir, redirect ? redirect : name, &found, NULL)
@@ -133,7 +146,7 @@ int metacopy_pin(struct fs *fs, struct node *node)
 	ref = upper_open(fs, node, &r);
 	if (!ref)
 		return r;
-	r = redirect_get(ref->fd, &redirect);
+	r = redirect_get(ref->fd, marks_of(fs), &redirect);
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = lower_path(data, &path);

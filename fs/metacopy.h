@@ -14,7 +14,10 @@
 int metacopy_source(struct fs *fs, int fd, struct lower_obj *dir, const char *name,
 		    struct lower_obj **ret);
 
-/* The same of a node that is in upper; what is found is kept with it. */
+/* Whether `fd`, a regular file in upper, is such a file. */
+bool metacopy_is_marked(struct fs *fs, int fd);
+
+/* The same as metacopy_source of a node that is in upper; what is found is kept with it. */
 int metacopy_below(struct fs *fs, struct node *node, struct lower_obj **ret);
 
 /* Blocks in *st, which counts those of upper, as the file that has the data has them. */

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "core/redirect.h"
 #include "upper.h"
 
 int names_moved(struct fs *fs, struct node *dir)
@@ -83,7 +84,7 @@ static int enter(struct fs *fs, struct node *dir, int dirfd, const char *name, s
 	if (r == -ENOTDIR || r == FS_ABSENT)
 		return -ENOENT;
 	if (r == FS_FOUND)
-		r = redirect_get(fd, &redirect);
+		r = redirect_get(fd, MARKS_ANY, &redirect);
 	if (r == 1)
 		r = names_moved(fs, *ret);
 	return r < 0 ? r : take_fd(&fd);

@@ -18,6 +18,7 @@
 
 #include "base/copy.h"
 #include "base/fd.h"
+#include "core/redirect.h"
 #include "metacopy.h"
 #include "names.h"
 #include "protect.h"

@@ -20,6 +20,7 @@
 
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "core/redirect.h"
 
 enum { MAX_MOVES = 200 };
 
@@ -204,7 +205,7 @@ uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct s
 static int follow_redirect(struct fs *fs, struct lower_obj *lower, const char *redirect,
 			   struct lower_obj **ret)
 {
-	if (*redirect == '/')
+	if (redirect_is_path(redirect))
 		return lower_walk(fs->lower, redirect, ret);
 	return lower ? lower_lookup(lower, redirect, ret, NULL) : LOWER_ABSENT;
 }
@@ -215,7 +216,7 @@ int upper_merges_with(struct fs *fs, int dirfd, const char *name, struct lower_o
 	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	cleanup_lower_obj struct lower_obj *found = NULL;
 	cleanup_free char *redirect = NULL;
-	int r = fd < 0 ? fd : redirect_get(fd, &redirect);
+	int r = fd < 0 ? fd : redirect_get(fd, MARKS_ANY, &redirect);
 
 	*ret = NULL;
 	if (r == 0 && !redirect && !lower)

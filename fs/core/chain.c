@@ -99,19 +99,19 @@ static int hash_content(struct lower_obj *obj, uint8_t ret[16])
 static int gather_xattrs(struct lower_obj *obj, uint8_t **block, size_t *size)
 {
 	cleanup_free char *names = NULL;
-	ssize_t n = lower_xattr_list(obj, &names);
+	ssize_t n = lower_xattr_list_kept(obj, &names);
 
 	if (n < 0)
 		return (int)n;
 	for (const char *name = names; name < names + n; name += strlen(name) + 1) {
-		ssize_t length = lower_xattr_get(obj, name, NULL, 0);
+		ssize_t length = lower_xattr_get_kept(obj, name, NULL, 0);
 		cleanup_free char *value = malloc(length > 0 ? (size_t)length : 1);
 		int r;
 
 		if (length < 0 || !value)
 			return length < 0 ? (int)length : -ENOMEM;
 		if (length > 0)
-			length = lower_xattr_get(obj, name, value, (size_t)length);
+			length = lower_xattr_get_kept(obj, name, value, (size_t)length);
 		if (length < 0)
 			return (int)length;
 		r = chain_xattr_add(block, size, name, value, (size_t)length);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/xattr.h"
 #include "core/whiteout.h"
 #include "lower_impl.h"
 
@@ -38,6 +39,11 @@ void lower_unref(struct lower_obj *obj)
 void lower_use_overrides(struct lower *lower, enum override kind)
 {
 	lower->override = kind;
+}
+
+void lower_use_user_marks(struct lower *lower)
+{
+	lower->file_marks = MARKS_ANY;
 }
 
 static bool may_have_override(const struct lower_obj *obj)
@@ -149,14 +155,14 @@ int lower_readlink(struct lower_obj *obj, char **ret)
 	return obj->lower->ops->readlink(obj, ret);
 }
 
-static bool is_hidden(struct lower_obj *obj, const char *name)
+static bool is_hidden(const char *name)
 {
-	return whiteout_is_private_xattr(name) || override_is_name(obj->lower->override, name);
+	return whiteout_is_private_xattr(name) || override_is_name(name);
 }
 
 ssize_t lower_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size)
 {
-	if (is_hidden(obj, name))
+	if (is_hidden(name))
 		return -ENODATA;
 	return obj->lower->ops->xattr_get(obj, name, value, size);
 }
@@ -165,7 +171,17 @@ ssize_t lower_xattr_list(struct lower_obj *obj, char **ret)
 {
 	ssize_t n = obj->lower->ops->xattr_list(obj, ret);
 
-	return n < 0 ? n : (ssize_t)override_list_filter(obj->lower->override, *ret, (size_t)n);
+	return n < 0 ? n : (ssize_t)xattr_list_filter(*ret, (size_t)n, is_hidden);
+}
+
+ssize_t lower_xattr_get_kept(struct lower_obj *obj, const char *name, void *value, size_t size)
+{
+	return obj->lower->ops->xattr_get(obj, name, value, size);
+}
+
+ssize_t lower_xattr_list_kept(struct lower_obj *obj, char **ret)
+{
+	return obj->lower->ops->xattr_list(obj, ret);
 }
 
 int lower_open(struct lower_obj *obj, int flags)

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "core/whiteout.h"
+#include "core/redirect.h"
 #include "lower_dirs.h"
 
 static int follow(struct object *dir, size_t i, const char *name, int fd, int flags);
@@ -32,7 +32,7 @@ static int open_from(struct object *dir, size_t i, const char *name, int flags)
 		if (r != OBJECT || !S_ISREG(st.st_mode))
 			break;
 		fd = fd_open(ref->fd, name, flags, 0);
-		if (fd < 0 || !metacopy_get(fd))
+		if (fd < 0 || !metacopy_get(fd, dirs_of(&dir->base)->base.file_marks))
 			return take_fd(&fd);
 		return follow(dir, i, name, fd, flags);
 	}
@@ -43,28 +43,27 @@ static int open_from(struct object *dir, size_t i, const char *name, int flags)
 static int open_by_path(struct dirs *dirs, unsigned int branch, char *path, int flags)
 {
 	cleanup_finding struct finding finding = { .dirs = dirs };
-	char *slash = strrchr(path, '/');
+	const char *name = redirect_split(path);
 	struct object dir = { .base.lower = &dirs->base };
 	int r;
 
-	*slash = '\0';
 	r = finding_by_path(&finding, branch, *path ? path : ".");
 	if (r < 0)
 		return r;
 	dir.places = finding.places;
 	dir.n_places = finding.n;
-	return open_from(&dir, 0, slash + 1, flags);
+	return open_from(&dir, 0, name, flags);
 }
 
 /* Where `fd`, the file without data in place `i`, has them. */
 static int follow(struct object *dir, size_t i, const char *name, int fd, int flags)
 {
 	cleanup_free char *redirect = NULL;
-	int r = redirect_get(fd, &redirect);
+	int r = redirect_get(fd, dirs_of(&dir->base)->base.file_marks, &redirect);
 
 	if (r < 0)
 		return r;
-	if (redirect && *redirect == '/')
+	if (redirect && redirect_is_path(redirect))
 		return open_by_path(dirs_of(&dir->base), dir->places[i].branch + 1, redirect,
 				    flags);
 	return open_from(dir, i + 1, redirect ? redirect : name, flags);

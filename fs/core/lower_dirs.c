@@ -395,7 +395,8 @@ static int dirs_open(struct lower_obj *base, int flags)
 	if (dir == obj)
 		return fd_open(ref->fd, ".", flags | O_DIRECTORY, 0);
 	fd = fd_open(ref->fd, obj->name, flags | O_NONBLOCK, 0);
-	if (fd >= 0 && S_ISREG(base->type) && !(flags & O_PATH) && metacopy_get(fd))
+	if (fd >= 0 && S_ISREG(base->type) && !(flags & O_PATH) &&
+	    metacopy_get(fd, base->lower->file_marks))
 		return data_open(obj, fd, flags | O_NONBLOCK);
 	return take_fd(&fd);
 }
@@ -492,6 +493,7 @@ int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, 
 	if (!dirs)
 		return -ENOMEM;
 	dirs->base.ops = &dirs_ops;
+	dirs->base.file_marks = MARKS_TRUSTED;
 	dirs->branches = branches;
 	dirs->n_branches = n_branches;
 	dirs->fds = fds;

@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "core/whiteout.h"
+#include "core/redirect.h"
 #include "lower_dirs.h"
 
 enum {
@@ -113,7 +113,7 @@ char *place_join(const char *dir, const char *name)
 	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
 }
 
-/* Asks the file first: there are hardly any such whiteouts, but many empty files. */
+/* Whatever its directory's mark says, which decides what listings show (Linux 6.18). */
 static bool is_xattr_whiteout(int dirfd, const char *name, const struct stat *st)
 {
 	cleanup_fd int fd = -1;
@@ -121,7 +121,7 @@ static bool is_xattr_whiteout(int dirfd, const char *name, const struct stat *st
 	if (!S_ISREG(st->st_mode) || st->st_size > 0)
 		return false;
 	fd = fd_open(dirfd, name, O_PATH, 0);
-	return fd >= 0 && whiteout_is_xattr(fd) && whiteout_may_be_xattr(dirfd);
+	return fd >= 0 && whiteout_is_xattr(fd);
 }
 
 int place_probe(int dirfd, const char *name, struct stat *st)
@@ -190,7 +190,7 @@ static int look_below(int dirfd, const char *name, char **redirect)
 	r = opaque_get(fd);
 	if (r < 0 || r == OPAQUE_YES)
 		return r < 0 ? r : STOP;
-	r = redirect_get(fd, redirect);
+	r = redirect_get(fd, MARKS_ANY, redirect);
 	if (r != 0)
 		return r < 0 ? r : FOLLOW_REDIRECT;
 	r = whiteout_has_file(dirfd, name);
@@ -232,10 +232,9 @@ static int follow(struct descent *descent, const char *name, const char *redirec
 {
 	char *path;
 
-	if (!redirect || *redirect != '/')
+	if (!redirect || !redirect_is_path(redirect))
 		return extend(&descent->below, redirect ? redirect : name);
-	redirect += strspn(redirect, "/");
-	path = strdup(*redirect ? redirect : ".");
+	path = strdup(redirect + 1);
 	if (!path)
 		return -ENOMEM;
 	free(descent->below);
@@ -266,7 +265,7 @@ static int descend(struct descent *descent, const char *name, bool is_last)
 	descent->is_below_opaque |= r == STOP;
 	/* From the root of the branches below: what is hidden where we are does not matter there.
 	 */
-	if (redirect && *redirect == '/')
+	if (redirect && redirect_is_path(redirect))
 		descent->is_below_opaque = false;
 	r = extend(&descent->walked, name);
 	if (r == 0)
@@ -373,7 +372,7 @@ int finding_by_places(struct finding *finding, struct object *dir, size_t i, con
 		r = look_below(ref->fd, name, &redirect);
 		if (r < 0 || r == STOP)
 			return r;
-		if (r == FOLLOW_REDIRECT && *redirect == '/')
+		if (r == FOLLOW_REDIRECT && redirect_is_path(redirect))
 			return finding_by_path(finding, place->branch + 1, redirect);
 		if (r == FOLLOW_REDIRECT) {
 			free(renamed);

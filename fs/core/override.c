@@ -27,33 +27,17 @@ const char *override_name(enum override kind, size_t i)
 	return NULL;
 }
 
-bool override_is_name(enum override kind, const char *name)
+bool override_is_name(const char *name)
 {
-	const char *ours;
-
-	for (size_t i = 0; (ours = override_name(kind, i)); i++) {
-		if (strcmp(name, ours) == 0)
+	for (size_t i = 0; security_names[i]; i++) {
+		if (strcmp(name, security_names[i]) == 0)
+			return true;
+	}
+	for (size_t i = 0; user_names[i]; i++) {
+		if (strcmp(name, user_names[i]) == 0)
 			return true;
 	}
 	return false;
-}
-
-static bool is_security_name(const char *name)
-{
-	return override_is_name(OVERRIDE_SECURITY, name);
-}
-
-static bool is_user_name(const char *name)
-{
-	return override_is_name(OVERRIDE_USER, name);
-}
-
-size_t override_list_filter(enum override kind, char *names, size_t size)
-{
-	if (kind == OVERRIDE_NONE)
-		return size;
-	return xattr_list_filter(names, size,
-				 kind == OVERRIDE_USER ? is_user_name : is_security_name);
 }
 
 /* A number up to the end or one of the separators; moves *text behind both. */

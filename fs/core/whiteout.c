@@ -12,16 +12,12 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "core/redirect.h"
 
 static const char *const opaque_xattrs[] = {
 	"trusted.overlay.opaque",
 	"user.overlay.opaque",
 	"user.fuseoverlayfs.opaque",
-};
-
-static const char *const redirect_xattrs[] = {
-	"trusted.overlay.redirect",
-	"user.overlay.redirect",
 };
 
 static const char *const private_prefixes[] = {
@@ -161,34 +157,6 @@ int opaque_set(const struct whiteout_style *style, int fd)
 	return 0;
 }
 
-int redirect_get(int fd, char **ret)
-{
-	for (size_t i = 0; i < sizeof(redirect_xattrs) / sizeof(*redirect_xattrs); i++) {
-		cleanup_free char *value = NULL;
-		ssize_t n = xattr_get_all(fd, redirect_xattrs[i], &value);
-
-		if (n == -ENODATA || n == -EOPNOTSUPP || n == -EPERM)
-			continue;
-		if (n < 0)
-			return (int)n;
-		if (n == 0 || memchr(value, '\0', (size_t)n))
-			return -EIO; /* no path: what lies below cannot be known */
-		*ret = take_ptr(value);
-		return 1;
-	}
-	return 0;
-}
-
-int redirect_set(const struct whiteout_style *style, int fd, const char *path)
-{
-	char name[64];
-
-	if (!style->xattr_prefix)
-		return -EOPNOTSUPP;
-	snprintf(name, sizeof(name), "%sredirect", style->xattr_prefix);
-	return xattr_set(fd, name, path, strlen(path), 0);
-}
-
 static bool can_mknod(int dirfd)
 {
 	static const char name[] = "probe-device";
@@ -224,13 +192,13 @@ int whiteout_probe(int dirfd, bool user_only, struct whiteout_style *ret)
 	return 0;
 }
 
-static const char *const metacopy_xattrs[] = { "trusted.overlay.metacopy",
-					       "user.overlay.metacopy" };
+static const char trusted_metacopy[] = "trusted.overlay.metacopy";
+static const char user_metacopy[] = "user.overlay.metacopy";
 
-bool metacopy_get(int fd)
+bool metacopy_get(int fd, unsigned int spaces)
 {
-	return xattr_get(fd, metacopy_xattrs[0], NULL, 0) >= 0 ||
-	       xattr_get(fd, metacopy_xattrs[1], NULL, 0) >= 0;
+	return (spaces & MARKS_TRUSTED && xattr_get(fd, trusted_metacopy, NULL, 0) >= 0) ||
+	       (spaces & MARKS_USER && xattr_get(fd, user_metacopy, NULL, 0) >= 0);
 }
 
 int metacopy_set(const struct whiteout_style *style, int fd)
@@ -243,20 +211,18 @@ int metacopy_set(const struct whiteout_style *style, int fd)
 	return xattr_set(fd, name, "", 0, 0);
 }
 
-static int remove_all(int fd, const char *const names[], size_t n)
+static int remove_mark(int fd, const char *name)
 {
-	for (size_t i = 0; i < n; i++) {
-		int r = xattr_remove(fd, names[i]);
+	int r = xattr_remove(fd, name);
 
-		if (r < 0 && r != -ENODATA && r != -EOPNOTSUPP && r != -EPERM)
-			return r;
-	}
-	return 0;
+	return r == -ENODATA || r == -EOPNOTSUPP || r == -EPERM ? 0 : r;
 }
 
 int metacopy_remove(int fd)
 {
-	int r = remove_all(fd, metacopy_xattrs, 2);
+	int r = remove_mark(fd, trusted_metacopy);
 
-	return r < 0 ? r : remove_all(fd, redirect_xattrs, 2);
+	if (r == 0)
+		r = remove_mark(fd, user_metacopy);
+	return r < 0 ? r : redirect_remove(fd);
 }

@@ -67,6 +67,12 @@ void lower_free(struct lower *lower);
 /* Owners, modes and types are from now on shown as `kind` has them; before any object is used. */
 void lower_use_overrides(struct lower *lower, enum override kind);
 
+/*
+ * Marks of the user namespace say where a file's data are, too; before any object is used. Those
+ * on directories count in any case: they lead to nothing but what the branches hold.
+ */
+void lower_use_user_marks(struct lower *lower);
+
 /* The root directory, with a reference. */
 struct lower_obj *lower_root(struct lower *lower);
 struct lower_obj *lower_ref(struct lower_obj *obj);
@@ -108,9 +114,13 @@ int lower_stat(struct lower_obj *obj, struct stat *ret);
 
 int lower_readlink(struct lower_obj *obj, char **ret);
 
-/* As xattr_get and xattr_list; marks of union filesystems, and overrides in use, are not shown. */
+/* As xattr_get and xattr_list; marks of union filesystems, and overrides, are not shown. */
 ssize_t lower_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size);
 ssize_t lower_xattr_list(struct lower_obj *obj, char **ret);
+
+/* The same with overrides, which an index keeps for the mounts in which they count. */
+ssize_t lower_xattr_get_kept(struct lower_obj *obj, const char *name, void *value, size_t size);
+ssize_t lower_xattr_list_kept(struct lower_obj *obj, char **ret);
 
 /*
  * A descriptor of the object itself, in its topmost branch: O_PATH; or O_RDONLY

@@ -26,11 +26,11 @@ enum override {
 /* The i-th xattr that counts, the one that is written first; NULL when there are no more. */
 const char *override_name(enum override kind, size_t i);
 
-/* Whether that xattr counts, and so is not to be seen. */
-bool override_is_name(enum override kind, const char *name);
-
-/* Takes those that count out of a list of xattrs; returns what is left of `size`. */
-size_t override_list_filter(enum override kind, char *names, size_t size);
+/*
+ * Whether an xattr is one of these, of whatever kind. It is not to be seen or set through any
+ * mount: what one does not count, another one would.
+ */
+bool override_is_name(const char *name);
 
 enum { OVERRIDE_MAX = 96 }; /* bytes of a value, with a NUL */
 

@@ -10,9 +10,7 @@
  * Opaque directories (hide all lower names):
  *   trusted.overlay.opaque, user.overlay.opaque or user.fuseoverlayfs.opaque = `y`
  *   a file `.wh..wh..opq` in the directory
- * Redirects (the lower directory has another path):
- *   trusted.overlay.redirect or user.overlay.redirect
- *   (Linux Documentation/filesystems/overlayfs.rst)
+ * Redirects (the lower directory has another path): core/redirect.h
  *
  * A name that stands beside its own `.wh.` mark in one branch is visible, and
  * a directory so marked is opaque: the OCI image spec lets a whiteout speak of
@@ -81,19 +79,20 @@ int opaque_get(int fd);
 int opaque_set(const struct whiteout_style *style, int fd);
 
 /*
- * The redirect of a directory, or of a file without data, allocated: "/a/b" from the
- * branch's root, or a single name beside it.  1, or 0 when it has none, or negative errno.
+ * In which namespaces of xattrs a mark counts. Anybody can set one of the user namespace on what
+ * he owns, and an image can bring it; one of the trusted namespace is root's word.
  */
-int redirect_get(int fd, char **ret);
-
-/* -EOPNOTSUPP where no xattr can be written. */
-int redirect_set(const struct whiteout_style *style, int fd, const char *path);
+enum mark_space {
+	MARKS_TRUSTED = 1 << 0,
+	MARKS_USER = 1 << 1,
+	MARKS_ANY = MARKS_TRUSTED | MARKS_USER,
+};
 
 /*
  * Whether a regular file has attributes only, its data being below (overlayfs'
- * metacopy): the mark trusted.overlay.metacopy or user.overlay.metacopy.
+ * metacopy): the mark overlay.metacopy in one of the namespaces `spaces` (bits of enum mark_space).
  */
-bool metacopy_get(int fd);
+bool metacopy_get(int fd, unsigned int spaces);
 int metacopy_set(const struct whiteout_style *style, int fd);
 /* Takes the mark away, and then the redirect, which meant the data. */
 int metacopy_remove(int fd);

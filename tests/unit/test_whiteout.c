@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Marks: read in every format, written in the one that is asked for. */
-#include "core/whiteout.h"
+#include "core/redirect.h"
 
 #include "scratch.h"
 
@@ -147,24 +147,26 @@ static void test_redirect(void)
 
 	make_dir(scratch, "r", 0755);
 	fd = open_path(scratch, "r");
-	assert_eq(redirect_get(fd, &path), 0);
+	assert_eq(redirect_get(fd, MARKS_ANY, &path), 0);
 	assert_eq(redirect_set(&file, fd, "/a"), -EOPNOTSUPP);
 	if (redirect_set(&style, fd, "/a/b c/\303\251") < 0) {
 		skipped("redirects", "no xattrs here");
 		return;
 	}
-	assert_eq(redirect_get(fd, &path), 1);
+	assert_eq(redirect_get(fd, MARKS_ANY, &path), 1);
 	assert_streq(path, "/a/b c/\303\251");
 	free(path);
 	assert_eq(redirect_set(&style, fd, "sibling"), 0);
-	assert_eq(redirect_get(fd, &path), 1);
+	assert_eq(redirect_get(fd, MARKS_ANY, &path), 1);
 	assert_streq(path, "sibling");
 	free(path);
+	if (is_root())
+		assert_eq(redirect_get(fd, MARKS_USER, &path), 0);
 	/* No path: what lies below cannot be known. */
 	assert_eq(xattr_set(fd, is_root() ? "trusted.overlay.redirect" : "user.overlay.redirect",
 			    "a\0b", 3, 0),
 		  0);
-	assert(redirect_get(fd, &path) < 0);
+	assert(redirect_get(fd, MARKS_ANY, &path) < 0);
 }
 
 /* The probe finds what can be done, and leaves nothing behind. */

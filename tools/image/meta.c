@@ -76,7 +76,7 @@ struct meta meta_of_missing_directory(void)
 /* Attributes that speak to a union filesystem or to the mount are not an archive's to give. */
 static bool is_kept(const char *name)
 {
-	return !whiteout_is_private_xattr(name) && strncmp(name, "user.containers.", 16) != 0 &&
+	return !whiteout_is_private_xattr(name) && !override_is_name(name) &&
 	       strcmp(name, default_acl) != 0;
 }
 
