@@ -149,7 +149,9 @@ static int set_times(int fd, const struct stat *st, unsigned int set)
 	return fd_utimens(fd, times);
 }
 
-static int kill_suidgid(struct fs *fs, struct node *node, int fd, const struct killer *killer)
+/* With node->names held, as for every change of a file's mode: 1 if bits were taken, 0, or -errno.
+ */
+static int take_suidgid(struct fs *fs, int fd, const struct killer *killer)
 {
 	struct stat st;
 	mode_t mode;
@@ -163,8 +165,28 @@ static int kill_suidgid(struct fs *fs, struct node *node, int fd, const struct k
 	if (mode == st.st_mode)
 		return 0;
 	r = owner_set_mode(fs, fd, mode);
-	if (r == 0 && killer->killed)
+	return r < 0 ? r : 1;
+}
+
+static int kill_suidgid(struct fs *fs, struct node *node, int fd, const struct killer *killer)
+{
+	int r;
+
+	pthread_mutex_lock(&node->names);
+	r = take_suidgid(fs, fd, killer);
+	pthread_mutex_unlock(&node->names);
+	if (r == 1 && killer->killed)
 		killer->killed(killer, node);
+	return r < 0 ? r : 0;
+}
+
+static int set_mode(struct fs *fs, struct node *node, int fd, mode_t mode)
+{
+	int r;
+
+	pthread_mutex_lock(&node->names);
+	r = owner_set_mode(fs, fd, mode);
+	pthread_mutex_unlock(&node->names);
 	return r;
 }
 
@@ -191,7 +213,7 @@ static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st
 		r = set_size(fs, node, st->st_size);
 	/* After a change of owner, which takes setuid and setgid away. */
 	if (r == 0 && set & FS_SET_MODE)
-		r = owner_set_mode(fs, fd, st->st_mode);
+		r = set_mode(fs, node, fd, st->st_mode);
 	if (r == 0 && set & (FS_SET_ATIME | FS_SET_MTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW))
 		r = set_times(fd, st, set);
 	return r;

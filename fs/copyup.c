@@ -28,6 +28,7 @@
 #include "metacopy.h"
 #include "names.h"
 #include "protect.h"
+#include "quiet.h"
 #include "upper.h"
 
 /* Makes the object of the lower type, empty, under the staged name. */
@@ -182,23 +183,6 @@ struct quiet {
 	struct quiet_note *note;
 };
 
-static struct quiet_note *take_note(struct fs *fs, const struct quiet *quiet)
-{
-	for (size_t i = 0; fs->config->kept && i < QUIET_NOTES; i++) {
-		struct quiet_note *note = &fs->config->kept->quiet[i];
-		uint64_t none = 0;
-
-		/* All of it is there before the number is: until then it says nothing. */
-		if (!__atomic_compare_exchange_n(&note->ino, &none, UINT64_MAX, false,
-						 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-			continue;
-		memcpy(note->times, quiet->times, sizeof(note->times));
-		__atomic_store_n(&note->ino, quiet->dir->ino, __ATOMIC_RELEASE);
-		return note;
-	}
-	return NULL;
-}
-
 /* Holds the names in `dir`; ended by end_quietly, whatever the result. */
 static int begin_quietly(struct fs *fs, struct node *dir, int dirfd, struct quiet *ret)
 {
@@ -212,7 +196,7 @@ static int begin_quietly(struct fs *fs, struct node *dir, int dirfd, struct quie
 		return r;
 	ret->times[0] = st.st_atim;
 	ret->times[1] = st.st_mtim;
-	ret->note = take_note(fs, ret);
+	ret->note = quiet_begin(fs, dir->ino, ret->times, 0);
 	return 0;
 }
 
@@ -221,31 +205,9 @@ static int end_quietly(struct quiet *quiet, int r)
 {
 	if (r == 0)
 		r = fd_utimens(quiet->dirfd, quiet->times);
-	if (quiet->note)
-		__atomic_store_n(&quiet->note->ino, 0, __ATOMIC_RELEASE);
+	quiet_end(quiet->note);
 	pthread_mutex_unlock(&quiet->dir->names);
 	return r;
-}
-
-int copyup_take_over(struct fs *fs)
-{
-	for (size_t i = 0; fs->config->kept && i < QUIET_NOTES; i++) {
-		struct quiet_note *note = &fs->config->kept->quiet[i];
-		cleanup_node struct node *dir = NULL;
-		cleanup_fd_ref struct fd_ref *ref = NULL;
-		int r = 0;
-
-		if (note->ino && note->ino != UINT64_MAX)
-			r = fs_find(fs, note->ino, &dir);
-		if (r == -ENOMEM)
-			return r;
-		if (dir && node_has_upper(dir))
-			ref = upper_open(fs, dir, &r);
-		if (ref)
-			fd_utimens(ref->fd, note->times);
-		note->ino = 0;
-	}
-	return 0;
 }
 
 static int publish_quietly(struct staged *staged, struct node *dir, int dirfd, const char *name)

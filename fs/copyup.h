@@ -10,9 +10,6 @@
  */
 int copyup_data(struct fs *fs, struct node *node, off_t limit);
 
-/* Gives directories their times back in which an earlier worker was publishing a copy. */
-int copyup_take_over(struct fs *fs);
-
 /*
  * Gives the copy `fd` of a file another of the lower file's names, without the
  * directory's times showing it; 0 also if the name is there.

@@ -9,27 +9,36 @@
 #include "copyup.h"
 #include "metacopy.h"
 #include "protect.h"
+#include "quiet.h"
 #include "upper.h"
 
-static struct fd_ref *open_upper_file(struct fs *fs, struct node *node, int *error)
+/*
+ * To read, by a descriptor that cannot write: a program that runs, or a file that is immutable or
+ * on a disk that has become read-only, can be opened for no more. One that can is as good.
+ */
+static struct fd_ref *open_upper_file(struct fs *fs, struct node *node, bool for_writing,
+				      int *error)
 {
+	struct fd_slot *slot = for_writing ? &node->data : &node->read_data;
 	cleanup_fd_ref struct fd_ref *path = NULL;
 	struct fd_ref *ref = fdcache_get(&fs->fds, &node->data);
 	int fd;
 
+	if (!ref && !for_writing)
+		ref = fdcache_get(&fs->fds, slot);
 	if (ref)
 		return ref;
 	path = upper_open(fs, node, error);
 	if (!path)
 		return NULL;
-	fd = fd_reopen(path->fd, O_RDWR | O_NONBLOCK);
+	fd = quiet_open(fs, node, path->fd, (for_writing ? O_RDWR : O_RDONLY) | O_NONBLOCK);
 	if (fd < 0) {
 		*error = fd;
 		return NULL;
 	}
 	if (fs->config->no_atime)
 		fd_keep_atime(fd);
-	ref = fdcache_put(&fs->fds, &node->data, fd);
+	ref = fdcache_put(&fs->fds, slot, fd);
 	if (!ref)
 		*error = -ENOMEM;
 	return ref;
@@ -78,7 +87,7 @@ struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *
 		return NULL;
 	if (lower)
 		return open_lower_file(fs, node, lower, error);
-	return open_upper_file(fs, node, error);
+	return open_upper_file(fs, node, for_writing, error);
 }
 
 /* Where what is written must begin if the file may only be appended to: this says anywhere. */
@@ -240,7 +249,8 @@ int fs_sync(struct fs *fs, struct node *node, bool data_only)
 	path = upper_open(fs, node, &r);
 	if (!path)
 		return r;
-	fd = fd_reopen(path->fd, O_RDONLY);
+	fd = S_ISREG(node->type) ? quiet_open(fs, node, path->fd, O_RDONLY)
+				 : fd_reopen(path->fd, O_RDONLY);
 	if (fd < 0)
 		return fd;
 	return (data_only ? fdatasync(fd) : fsync(fd)) < 0 ? -errno : 0;

@@ -10,9 +10,9 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "copyup.h"
 #include "names.h"
 #include "probe.h"
+#include "quiet.h"
 #include "upper.h"
 
 static const char staging_name[] = "staging";
@@ -238,7 +238,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (r == 0)
 		r = open_root(fs);
 	if (r == 0 && config->upper >= 0)
-		r = copyup_take_over(fs);
+		r = quiet_take_over(fs);
 	if (r == 0 && config->upper >= 0)
 		r = groups_complete(fs);
 	if (r < 0) {

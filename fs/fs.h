@@ -22,14 +22,12 @@
 #include "node.h"
 #include "state.h"
 
-/*
- * A directory in which a name is being made that its times are not to show, and
- * those times: if the worker dies in between, the next one gives them back.
- */
+/* Something that is changed for a moment only, and what it was (quiet.h). */
 enum { QUIET_NOTES = 32 };
 struct quiet_note {
 	uint64_t ino; /* 0: free */
-	struct timespec times[2];
+	struct timespec times[2]; /* of a directory */
+	mode_t mode; /* of a file; 0: the times count */
 };
 
 /*

@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "core/redirect.h"
 #include "metacopy.h"
+#include "quiet.h"
 #include "upper.h"
 
 /* The lower file at a path from the root, with its slash first. */
@@ -187,7 +188,7 @@ static int complete(struct fs *fs, struct node *node, struct lower_obj *data, of
 	if (!ref)
 		return r;
 	src = lower_open(data, O_RDONLY);
-	dst = fd_reopen(ref->fd, O_RDWR);
+	dst = quiet_open(fs, node, ref->fd, O_RDWR);
 	r = src < 0 ? src : dst < 0 ? dst : privileges_get(dst, &privileges);
 	if (r == 0)
 		r = fd_stat(dst, NULL, &st);

@@ -65,6 +65,7 @@ static void node_free(struct node *node)
 {
 	fdcache_drop(node->nodes->fds, &node->path);
 	fdcache_drop(node->nodes->fds, &node->data);
+	fdcache_drop(node->nodes->fds, &node->read_data);
 	fdcache_drop(node->nodes->fds, &node->lower_data);
 	lower_unref(node->lower);
 	listing_unref(node->listing);

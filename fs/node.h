@@ -10,7 +10,8 @@
  *
  *   node->copyup   held while the object is copied to upper, data and all; only
  *                  requests that need that very copy wait for it
- *   node->names    of a directory: held while one name in upper changes
+ *   node->names    of a directory: held while one name in upper changes; of a
+ *                  file: while its mode does
  *   node->lock     guards the fields named below; never held over a system call
  *   nodes->lock    guards the table, references and names; held for moments
  */
@@ -48,7 +49,7 @@ struct node {
 	struct alias *aliases; /* guarded by nodes->lock */
 
 	pthread_mutex_t copyup;
-	pthread_mutex_t names;
+	pthread_mutex_t names; /* of a file: held while its mode changes */
 	pthread_mutex_t lock; /* guards what follows */
 	bool has_upper;
 	bool is_orphan; /* its content is kept in the orphan directory */
@@ -67,6 +68,7 @@ struct node {
 
 	struct fd_slot path; /* O_PATH, of the object in upper */
 	struct fd_slot data; /* O_RDWR, of the file in upper */
+	struct fd_slot read_data; /* O_RDONLY, of the same */
 	struct fd_slot lower_data; /* O_RDONLY, of the file in its branch */
 };
 

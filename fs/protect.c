@@ -12,6 +12,7 @@
 
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "quiet.h"
 #include "upper.h"
 
 struct mark_name {
@@ -207,7 +208,10 @@ static int open_to_read(struct fs *fs, struct node *node)
 	if (lower)
 		return lower_open(lower, O_RDONLY);
 	ref = upper_open(fs, node, &r);
-	return ref ? fd_reopen(ref->fd, O_RDONLY | O_NONBLOCK) : r;
+	if (!ref)
+		return r;
+	return S_ISREG(node->type) ? quiet_open(fs, node, ref->fd, O_RDONLY | O_NONBLOCK)
+				   : fd_reopen(ref->fd, O_RDONLY);
 }
 
 static int get_flags(struct fs *fs, struct node *node, unsigned int command, void *flags)
