@@ -210,13 +210,55 @@ static int end_quietly(struct quiet *quiet, int r)
 	return r;
 }
 
-static int publish_quietly(struct staged *staged, struct node *dir, int dirfd, const char *name)
+/*
+ * Whether the name is the lower object's still, with the names of its directory held: a file that
+ * is written back is nobody's to lock, and may have been removed or replaced while it was copied.
+ * What stands there may also be the copy, of which `real` is the inode number, from an attempt
+ * before. LOWERS, COPYS, COPYUP_GONE, or negative errno.
+ */
+enum { LOWERS = 0, COPYS = 2 };
+static int whose_name(int dirfd, const char *name, ino_t real)
+{
+	struct stat st;
+	int r = upper_probe(dirfd, name, &st);
+
+	if (r <= UPPER_NOTHING)
+		return r < 0 ? r : LOWERS;
+	return r == UPPER_OBJECT && st.st_ino == real ? COPYS : COPYUP_GONE;
+}
+
+/* From now on the node is in upper. */
+static void switch_over(struct fs *fs, struct node *node, const struct copy *copy, bool is_orphan)
+{
+	struct lower_obj *lower = NULL;
+
+	pthread_mutex_lock(&node->lock);
+	node->has_upper = true;
+	node->is_orphan |= is_orphan; /* or it is one since a name of its group was removed */
+	node->real = copy->real;
+	node->has_data_place = true;
+	if (!S_ISDIR(node->type) && copy->has_data)
+		lower = take_ptr(node->lower);
+	pthread_mutex_unlock(&node->lock);
+	lower_unref(lower);
+	fdcache_drop(&fs->fds, &node->lower_data);
+}
+
+/* In its place the copy is what the next holder of these names finds, so the node says so too. */
+static int publish_quietly(struct staged *staged, struct node *node, const struct copy *copy,
+			   struct node *dir, int dirfd, const char *name)
 {
 	struct quiet quiet;
-	int r = begin_quietly(staged->fs, dir, dirfd, &quiet);
+	int r;
 
+	state_set(staged->fs->state, copy->real, node->ino);
+	r = begin_quietly(staged->fs, dir, dirfd, &quiet);
 	if (r == 0)
+		r = whose_name(dirfd, name, copy->real);
+	if (r == LOWERS)
 		r = staged_publish(staged, dirfd, name, RENAME_NOREPLACE);
+	if (r == 0)
+		switch_over(staged->fs, node, copy, false);
 	return end_quietly(&quiet, r);
 }
 
@@ -226,24 +268,30 @@ int copyup_link(struct fs *fs, int fd, struct node *dir, const char *name)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct quiet quiet;
-	int r = 0;
+	struct stat st;
+	int r = fd_stat(fd, NULL, &st);
 
-	ref = upper_open_copied(fs, dir, &r);
+	if (r == 0)
+		ref = upper_open_copied(fs, dir, &r);
 	if (!ref)
 		return r;
 	r = begin_quietly(fs, dir, ref->fd, &quiet);
 	if (r == 0)
+		r = whose_name(ref->fd, name, st.st_ino);
+	if (r == LOWERS)
 		r = fd_link(fd, ref->fd, name);
 	r = end_quietly(&quiet, r);
-	return r == -EEXIST ? 0 : r;
+	return r == COPYS ? 0 : r;
 }
 
 /* The names of a file while they are given to its copy. */
 struct group {
 	struct fs *fs;
+	struct node *node;
 	int fd; /* the copy */
 	ino_t real;
 	bool is_resumed; /* it may have other names */
+	bool has_name; /* one that is noted with the node */
 	size_t n;
 	struct named {
 		struct node *dir; /* a reference */
@@ -260,9 +308,11 @@ static void group_done(struct group *group)
 	free(group->names);
 }
 
+/* 0, or negative errno; a name that is gone, or is the copy's already, is passed over. */
 static int link_name(void *context, struct node *dir, const char *name)
 {
 	struct group *group = context;
+	int r;
 	struct named *names = realloc(group->names, (group->n + 1) * sizeof(*names));
 
 	if (!names)
@@ -274,7 +324,17 @@ static int link_name(void *context, struct node *dir, const char *name)
 		return -ENOMEM;
 	names->dir = node_ref(dir);
 	group->n++;
-	return copyup_link(group->fs, group->fd, dir, name);
+	r = copyup_link(group->fs, group->fd, dir, name);
+	/* Who has taken it notes so as well, but perhaps later than it is used. */
+	if (r == COPYUP_GONE) {
+		node_remove_alias(group->node, dir, name);
+		return 0;
+	}
+	/* By one that is noted the copy is found. */
+	if (r == 0 && !group->has_name)
+		r = node_add_alias(group->node, dir, name);
+	group->has_name = true;
+	return r;
 }
 
 /* Takes a name from the copy, if it has it. */
@@ -297,19 +357,6 @@ static int unlink_name(struct group *group, const struct named *named)
 	return r == -ENOENT ? 0 : r;
 }
 
-/* 0 if that name is the copy's. */
-static int check_name(struct group *group, struct node *dir, const char *name)
-{
-	cleanup_fd_ref struct fd_ref *ref = NULL;
-	struct stat st;
-	int r = 0;
-
-	ref = upper_open(group->fs, dir, &r);
-	if (ref)
-		r = fd_stat(ref->fd, name, &st);
-	return r < 0 ? r : st.st_ino == group->real ? 0 : -EEXIST;
-}
-
 /* Takes back all that were linked; an error if the copy may have a name still. */
 static int unlink_names(struct group *group)
 {
@@ -320,43 +367,47 @@ static int unlink_names(struct group *group)
 	return r;
 }
 
+/* With none of its names left, the copy goes where files are that are used on. */
+static int keep_nameless(struct group *group, struct node *node, bool *is_orphan)
+{
+	struct fs *fs = group->fs;
+	struct stat st;
+	int r = fd_stat(group->fd, NULL, &st);
+
+	*is_orphan = r == 0 && st.st_nlink == 1;
+	if (!*is_orphan)
+		return r;
+	pthread_mutex_lock(&fs->orphans_lock);
+	r = fd_rename(fs->groups, orphan_name(node->ino).s, fs->orphans, orphan_name(node->ino).s,
+		      0);
+	pthread_mutex_unlock(&fs->orphans_lock);
+	return r;
+}
+
 /*
  * Gives a copy that is in the work directory all names of the file, `name` first, or none;
  * where they cannot be taken back it stays there, and the next copy-up goes on with it.
  */
 static int publish_group(struct group *group, struct node *node, struct lower_obj *lower,
-			 struct node *dir, const char *name)
+			 struct node *dir, const char *name, const struct copy *copy)
 {
-	int r = link_name(group, dir, name);
+	bool is_orphan = false;
+	int r;
 
-	if (r == 0)
-		r = check_name(group, dir, name);
+	state_set(group->fs->state, group->real, node->ino);
+	r = link_name(group, dir, name);
 	if (r == 0)
 		r = names_visible(group->fs, lower, link_name, group);
+	if (r >= 0)
+		r = keep_nameless(group, node, &is_orphan);
+	if (r >= 0)
+		switch_over(group->fs, node, copy, is_orphan);
 	if (r >= 0 || unlink_names(group) == 0)
 		group_end(group->fs, node->ino);
 	return r < 0 ? r : 0;
 }
 
 /* --- the copy-up itself --- */
-
-/* From now on the node is in upper. */
-static void switch_over(struct fs *fs, struct node *node, const struct copy *copy, bool is_orphan)
-{
-	struct lower_obj *lower = NULL;
-
-	state_set(fs->state, copy->real, node->ino);
-	pthread_mutex_lock(&node->lock);
-	node->has_upper = true;
-	node->is_orphan = is_orphan;
-	node->real = copy->real;
-	node->has_data_place = true;
-	if (!S_ISDIR(node->type) && copy->has_data)
-		lower = take_ptr(node->lower);
-	pthread_mutex_unlock(&node->lock);
-	lower_unref(lower);
-	fdcache_drop(&fs->fds, &node->lower_data);
-}
 
 /* A file that has been removed and is still in use goes where such files are. */
 static int copyup_removed(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit)
@@ -371,8 +422,10 @@ static int copyup_removed(struct fs *fs, struct node *node, struct lower_obj *lo
 	if (r == 0)
 		r = stage_copy(fs, node, lower, limit == NO_CONTENT ? INT64_MAX : limit, &staged,
 			       &copy);
-	if (r == 0)
+	if (r == 0) {
+		state_set(fs->state, copy.real, node->ino);
 		r = staged_publish(&staged, fs->orphans, orphan_name(node->ino).s, 0);
+	}
 	if (r == 0)
 		switch_over(fs, node, &copy, true);
 	return r;
@@ -382,7 +435,7 @@ static int copyup_removed(struct fs *fs, struct node *node, struct lower_obj *lo
 static int copyup_group(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
 			struct node *dir, const char *name, struct copy *copy)
 {
-	CLEANUP(group_done) struct group group = { .fs = fs };
+	CLEANUP(group_done) struct group group = { .fs = fs, .node = node };
 	cleanup_staged struct staged staged = { 0 };
 	cleanup_fd int fd = group_resume(fs, node->ino, &copy->real);
 	int r = fd;
@@ -402,7 +455,7 @@ static int copyup_group(struct fs *fs, struct node *node, struct lower_obj *lowe
 	}
 	group.fd = fd;
 	group.real = copy->real;
-	return r < 0 ? r : publish_group(&group, node, lower, dir, name);
+	return r < 0 ? r : publish_group(&group, node, lower, dir, name, copy);
 }
 
 static int copyup_single(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
@@ -417,7 +470,9 @@ static int copyup_single(struct fs *fs, struct node *node, struct lower_obj *low
 		return r;
 	staged_init(fs, &staged);
 	r = stage_copy(fs, node, lower, limit, &staged, copy);
-	return r < 0 ? r : publish_quietly(&staged, dir, ref->fd, name);
+	if (r == 0)
+		r = publish_quietly(&staged, node, copy, dir, ref->fd, name);
+	return r == COPYUP_GONE ? copyup_removed(fs, node, lower, limit) : r;
 }
 
 static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,
@@ -430,10 +485,7 @@ static int copyup_named(struct fs *fs, struct node *node, struct lower_obj *lowe
 		r = copyup_group(fs, node, lower, limit, dir, name, &copy);
 	else if (r == 0)
 		r = copyup_single(fs, node, lower, limit, dir, name, &copy);
-	if (r < 0)
-		return r;
-	switch_over(fs, node, &copy, false);
-	return 0;
+	return r;
 }
 
 static int note_name(void *context, struct node *dir, const char *name)

@@ -10,6 +10,9 @@
  */
 int copyup_data(struct fs *fs, struct node *node, off_t limit);
 
+/* What a name says that the lower object had when it was last looked at. */
+enum { COPYUP_GONE = 1 };
+
 /*
  * Gives the copy `fd` of a file another of the lower file's names, without the
  * directory's times showing it; 0 also if the name is there.
