@@ -98,21 +98,6 @@ static int open_work(struct fs *fs)
 	return r;
 }
 
-static int open_ino32(struct fs *fs)
-{
-	struct ino32 *table;
-	int r = ino32_open(fs->config->ino32_fd, INO32_MAX, &table);
-
-	if (r == 0 && fs->config->work >= 0 && !fs->config->is_restart) {
-		r = ino32_load(table, fs->config->work);
-		if (r < 0)
-			ino32_close(table);
-	}
-	if (r == 0)
-		fs->ino32 = table;
-	return r;
-}
-
 /* Answers 0, FS_STALE_CHAIN or -errno. */
 static int open_lower(struct fs *fs)
 {
@@ -234,7 +219,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (r == 0 && config->upper >= 0)
 		r = find_caps(fs);
 	if (r == 0 && config->ino32_fd > 0)
-		r = open_ino32(fs);
+		r = ino32_open(config->ino32_fd, INO32_MAX, &fs->ino32);
 	if (r == 0)
 		r = open_root(fs);
 	if (r == 0 && config->upper >= 0)
@@ -260,21 +245,14 @@ static void keep_orphan(void *context, uint64_t ino)
 	(void)ino;
 }
 
-static void release(struct fs *fs)
+static void close_dirs(struct fs *fs)
 {
 	const int dirs[] = { fs->staging, fs->orphans, fs->groups };
 
-	names_done(fs);
-	nodes_done(&fs->nodes);
-	ledger_close(fs->nodes.ledger);
-	lower_free(fs->lower);
-	ino32_close(fs->ino32);
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(*dirs); i++) {
 		if (dirs[i] >= 0)
 			close(dirs[i]);
 	}
-	fdcache_done(&fs->fds);
-	free(fs);
 }
 
 void fs_leave(struct fs *fs)
@@ -282,28 +260,39 @@ void fs_leave(struct fs *fs)
 	if (!fs)
 		return;
 	fs->nodes.orphan_gone = keep_orphan;
-	state_leave(fs->state);
-	release(fs);
+	state_close(fs->state);
+	names_done(fs);
+	nodes_done(&fs->nodes);
+	ledger_close(fs->nodes.ledger);
+	lower_free(fs->lower);
+	ino32_close(fs->ino32);
+	close_dirs(fs);
+	fdcache_done(&fs->fds);
+	free(fs);
+}
+
+/* What was in use nobody uses any more. Names of groups that are left are for the next mount. */
+static void clear_work(struct fs *fs)
+{
+	int work = fs->config->work;
+
+	if (fs->orphans >= 0)
+		empty_dir(fs->orphans);
+	if (fs->staging >= 0)
+		empty_dir(fs->staging);
+	unlinkat(work, orphans_name, AT_REMOVEDIR);
+	unlinkat(work, staging_name, AT_REMOVEDIR);
+	unlinkat(work, groups_name, AT_REMOVEDIR);
 }
 
 void fs_close(struct fs *fs)
 {
-	const struct fs_config *config;
-
 	if (!fs)
 		return;
-	config = fs->config;
-	/* They go as a whole. */
-	fs->nodes.orphan_gone = keep_orphan;
-	state_close(fs->state);
-	if (fs->ino32 && config->work >= 0)
-		ino32_save(fs->ino32, config->work, !config->is_volatile);
-	if (fs->staging >= 0)
-		fd_remove_tree(config->work, staging_name);
-	if (fs->orphans >= 0)
-		fd_remove_tree(config->work, orphans_name);
-	/* What is still in it is for the next mount. */
-	if (fs->groups >= 0)
-		unlinkat(config->work, groups_name, AT_REMOVEDIR);
-	release(fs);
+	/* What is mapped into memory keeps a disk from being unmounted. */
+	state_close(take_ptr(fs->state));
+	ino32_close(take_ptr(fs->ino32));
+	if (fs->config->work >= 0)
+		clear_work(fs);
+	fs_leave(fs);
 }

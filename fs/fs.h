@@ -122,10 +122,14 @@ enum { FS_STALE_CHAIN = 1 };
 /* A restart that fails leaves all that is on disk; -EPROTO: the chain index is not the one it was.
  */
 int fs_open(const struct fs_config *config, struct fs **ret);
-/* Accepts NULL. */
+/*
+ * The mount is over; accepts NULL. On disk nothing is made or written any more, but removed what
+ * nobody needs: an unmount has returned before we hear of it, and who unmounted may be removing the
+ * work directory already.
+ */
 void fs_close(struct fs *fs);
 
-/* The same by a worker that leaves the mount to another one: all that is on disk stays. */
+/* Another worker goes on, or is to; accepts NULL. On disk all stays as it is. */
 void fs_leave(struct fs *fs);
 
 /*

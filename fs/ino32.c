@@ -8,11 +8,12 @@
  * filesystems do with their inodes, but not before many have gathered: a number
  * is not soon seen again, and going round costs few steps for each one found.
  *
- * In the file: the same array, little-endian, and a hash of it.
+ * A table in a file of the work directory is there for the next mount as it is for the next worker,
+ * with nothing to be done at the end. After a power loss it may be an older one, or in part:
+ * whatever stands in it, no two numbers are shown alike.
  */
 #include "ino32.h"
 
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -21,8 +22,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
-#include "base/fd.h"
 #include "base/table.h"
 #include "core/lower.h"
 
@@ -30,8 +29,6 @@ enum {
 	FIRST_ROOM = 1 << 12, /* places that the table begins with */
 	MIN_REUSED = 1 << 16, /* free places for which going round is worth while */
 };
-static const char file_name[] = "ino32";
-static const char new_file_name[] = "ino32.new";
 
 struct ino32 {
 	int fd;
@@ -123,7 +120,9 @@ static int map(struct ino32 *table)
 	}
 	if (fstat(table->fd, &st) < 0)
 		return -errno;
-	n = (uint32_t)((size_t)st.st_size / sizeof(*table->longs));
+	n = (size_t)st.st_size / sizeof(*table->longs) < table->max
+		    ? (uint32_t)((size_t)st.st_size / sizeof(*table->longs))
+		    : table->max;
 	count(table, n);
 	if (n < FIRST_ROOM)
 		n = FIRST_ROOM;
@@ -159,89 +158,6 @@ void ino32_close(struct ino32 *table)
 	free(table->buckets);
 	free(table->next);
 	free(table);
-}
-
-/* --- the file --- */
-
-/* Puts the array and its hash into a new file. */
-static int write_file(struct ino32 *table, int fd, bool do_sync)
-{
-	size_t size = (table->n_used + 1) * sizeof(uint64_t);
-	cleanup_free uint64_t *words = malloc(size);
-	ssize_t n;
-
-	if (!words)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < table->n_used; i++)
-		words[i] = htole64(table->longs[i]);
-	words[table->n_used] = htole64(table_hash_bytes(words, size - sizeof(*words)));
-	n = fd_pwrite_all(fd, words, size, 0);
-	if (n != (ssize_t)size)
-		return n < 0 ? (int)n : -ENOSPC;
-	return do_sync && fsync(fd) < 0 ? -errno : 0;
-}
-
-int ino32_save(struct ino32 *table, int workdir, bool do_sync)
-{
-	cleanup_fd int fd = fd_open(workdir, new_file_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
-	int r;
-
-	if (fd < 0)
-		return fd;
-	pthread_mutex_lock(&table->lock);
-	r = write_file(table, fd, do_sync);
-	pthread_mutex_unlock(&table->lock);
-	/* What is there from before stays if this fails: it says nothing wrong. */
-	if (r == 0)
-		r = fd_rename(workdir, new_file_name, workdir, file_name, 0);
-	if (r < 0)
-		unlinkat(workdir, new_file_name, 0);
-	return r;
-}
-
-/* With the lock held: takes over `n` places, and their hash behind them, as they are in the file.
- */
-static int take_over(struct ino32 *table, const uint64_t *words, uint32_t n)
-{
-	int r = 0;
-
-	if (le64toh(words[n]) != table_hash_bytes(words, n * sizeof(*words)))
-		return 0;
-	while (r == 0 && table->room < n)
-		r = grow(table);
-	if (r < 0)
-		return r;
-	for (uint32_t i = 0; i < n; i++)
-		table->longs[i] = le64toh(words[i]);
-	count(table, n);
-	return resize(table, table->room);
-}
-
-int ino32_load(struct ino32 *table, int workdir)
-{
-	cleanup_fd int fd = fd_open(workdir, file_name, O_RDONLY, 0);
-	cleanup_free uint64_t *words = NULL;
-	struct stat st;
-	size_t n, size;
-	int r;
-
-	if (fd < 0)
-		return fd == -ENOENT ? 0 : fd;
-	if (fstat(fd, &st) < 0)
-		return -errno;
-	size = (size_t)st.st_size;
-	n = size / sizeof(*words);
-	if (n == 0 || size % sizeof(*words) || n - 1 > table->max)
-		return 0;
-	words = malloc(size);
-	if (!words)
-		return -ENOMEM;
-	if (fd_pread_all(fd, words, size, 0) != (ssize_t)size)
-		return 0;
-	pthread_mutex_lock(&table->lock);
-	r = take_over(table, words, (uint32_t)n - 1);
-	pthread_mutex_unlock(&table->lock);
-	return r;
 }
 
 /* --- numbers --- */

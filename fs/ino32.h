@@ -8,8 +8,8 @@
  * INO32_FIRST on when it is first shown, and keeps it until it is dropped.  So no
  * two are ever shown alike.
  *
- * The numbers given out are in memory that outlives a worker (a memfd), and, if
- * they are saved, in a file in the work directory.
+ * The numbers given out are in a file in the work directory, or without one in memory that
+ * outlives a worker (a memfd).
  *
  * All functions may be called from any thread.
  */
@@ -31,20 +31,12 @@ struct ino32;
 
 /*
  * Opens the table in `fd`, which stays the caller's and is empty at first; what
- * an earlier worker gave out is known.  No more than `max` are given out at a
+ * an earlier worker or mount gave out is known.  No more than `max` are given out at a
  * time.  0 or negative errno.
  */
 int ino32_open(int fd, uint32_t max, struct ino32 **ret);
 /* Leaves what is in `fd` as it is. Accepts NULL. */
 void ino32_close(struct ino32 *table);
-
-/*
- * Writes to the work directory what is given out, and reads into an empty table
- * what was.  A file that is not there, or not whole, holds none.  0 or negative
- * errno.
- */
-int ino32_save(struct ino32 *table, int workdir, bool do_sync);
-int ino32_load(struct ino32 *table, int workdir);
 
 /* What `ino` is shown as: 0, -EOVERFLOW when no number is left, or -ENOMEM. */
 int ino32_get(struct ino32 *table, uint64_t ino, uint32_t *ret);

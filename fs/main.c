@@ -56,6 +56,14 @@ static void unmount(void *context, bool is_dead)
 	daemon_unmount(context, is_dead);
 }
 
+static void let_go(void *context)
+{
+	struct daemon *daemon = context;
+
+	stack_unmark_volatile(&daemon->stack);
+	stack_let_go(&daemon->stack);
+}
+
 /* The mount answers: lets go of everything that belongs to the caller, and of the caller. */
 static uint64_t ready(void *context)
 {
@@ -117,6 +125,7 @@ static int run(struct daemon *daemon)
 					 .execute = execute,
 					 .ready = ready,
 					 .unmount = unmount,
+					 .let_go = let_go,
 					 .context = daemon };
 	cleanup_free char *error = NULL;
 	int r = stack_open(&daemon->options, &daemon->stack, &error);

@@ -20,10 +20,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/boot.h"
 #include "base/fd.h"
+#include "detach.h"
 
 static const char owner_name[] = "owner";
 static const char volatile_name[] = "volatile";
+static const char ino32_name[] = "ino32.map";
 
 __attribute__((format(printf, 3, 4))) static int fail(char **error, int code, const char *format,
 						      ...)
@@ -63,6 +66,15 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
+/* Which mount an open directory is in. */
+static uint64_t mount_of(int fd)
+{
+	struct statx st = { 0 };
+
+	statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st);
+	return st.stx_mnt_id;
+}
+
 static bool is_lower(const struct layer *layer)
 {
 	return strcmp(layer->option, "lowerdir") == 0;
@@ -79,16 +91,22 @@ static const struct layer *find_layer(const struct layer layers[], size_t n, siz
 	return NULL;
 }
 
-/* The layer that a layer lies in, at any depth, or is; a branch given twice is harmless. */
-static const struct layer *find_overlap(const struct layer layers[], size_t n, size_t self)
+/*
+ * The layer that a layer lies in, at any depth, or is; a branch given twice is harmless. `crosses`:
+ * what is mounted in a layer is part of it.
+ */
+static const struct layer *find_overlap(const struct layer layers[], size_t n, size_t self,
+					bool crosses)
 {
 	const struct layer *found = find_layer(layers, n, self, &layers[self].st);
 	struct stat last = layers[self].st, st;
+	uint64_t mount = mount_of(layers[self].fd);
 	int at = openat(layers[self].fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (found && is_lower(found) && is_lower(&layers[self]))
 		found = NULL;
-	while (!found && at >= 0 && fstat(at, &st) == 0 && !is_same(&st, &last)) {
+	while (!found && at >= 0 && fstat(at, &st) == 0 && !is_same(&st, &last) &&
+	       (crosses || mount_of(at) == mount)) {
 		int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		found = find_layer(layers, n, self, &st);
@@ -105,10 +123,10 @@ static const struct layer *find_overlap(const struct layer layers[], size_t n, s
  * Overlapping branches would show one object at two places, and a writable
  * one would change a read-only one.
  */
-static int check_overlap(const struct layer layers[], size_t n, char **error)
+static int check_overlap(const struct layer layers[], size_t n, bool crosses, char **error)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct layer *other = find_overlap(layers, n, i);
+		const struct layer *other = find_overlap(layers, n, i, crosses);
 
 		if (other)
 			return fail(error, -ELOOP, "%s %s overlaps %s %s", layers[i].option,
@@ -117,7 +135,8 @@ static int check_overlap(const struct layer layers[], size_t n, char **error)
 	return 0;
 }
 
-static int check_layers(const struct options *options, const struct stack *stack, char **error)
+static int check_layers(const struct options *options, const struct stack *stack, bool crosses,
+			char **error)
 {
 	size_t n = 0, room = options->n_lowerdirs + 2;
 	cleanup_free struct layer *layers = calloc(room, sizeof(*layers));
@@ -136,7 +155,7 @@ static int check_layers(const struct options *options, const struct stack *stack
 			return fail(error, -errno, "%s %s: %s", layers[i].option, layers[i].path,
 				    strerror(errno));
 	}
-	return check_overlap(layers, n, error);
+	return check_overlap(layers, n, crosses, error);
 }
 
 static int check_filesystem(const struct options *options, const struct stack *stack, char **error)
@@ -180,7 +199,7 @@ enum owner {
 /* What has become of the owner that the note names. */
 static enum owner find_owner(int work)
 {
-	cleanup_fd int fd = fd_open(work, owner_name, O_RDONLY, 0);
+	cleanup_fd int fd = fd_open_own(work, owner_name, O_RDONLY, 0);
 	char note[PATH_MAX + 64], path[PATH_MAX + 64];
 	ssize_t n = fd < 0 ? fd : fd_pread_all(fd, note, sizeof(note) - 1, 0);
 	uint64_t id;
@@ -201,7 +220,7 @@ void stack_note_owner(const struct stack *stack, const char *mountpoint)
 
 	if (stack->config.work < 0)
 		return;
-	fd = fd_open(stack->config.work, owner_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	fd = fd_open_own(stack->config.work, owner_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
 	if (fd >= 0)
 		dprintf(fd, "%ld %" PRIu64 " %s", (long)getpid(), stack_mount_id(mountpoint, NULL),
 			mountpoint);
@@ -228,26 +247,16 @@ static int lock(const char *option, const char *path, int fd, int work, char **e
 
 /* --- volatile mounts --- */
 
-static void read_boot_id(char ret[64])
-{
-	cleanup_fd int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : read(fd, ret, 63);
-
-	ret[n > 0 ? n : 0] = '\0';
-}
-
 int stack_mark_volatile(const struct stack *stack)
 {
-	char boot_id[64];
 	cleanup_fd int fd = -1;
 
 	if (!stack->config.is_volatile || stack->config.work < 0)
 		return 0;
-	fd = fd_open(stack->config.work, volatile_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	fd = fd_open_own(stack->config.work, volatile_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
 	if (fd < 0)
 		return fd;
-	read_boot_id(boot_id);
-	if (dprintf(fd, "%s", boot_id) < 0 || fsync(fd) < 0 || fsync(stack->config.work) < 0)
+	if (dprintf(fd, "%s", boot_id().s) < 0 || fsync(fd) < 0 || fsync(stack->config.work) < 0)
 		return -errno;
 	return 0;
 }
@@ -261,17 +270,19 @@ void stack_unmark_volatile(const struct stack *stack)
 /* A daemon that died leaves the mark too, but as long as the machine runs nothing is lost. */
 static int check_volatile(const struct options *options, int work, char **error)
 {
-	cleanup_fd int fd = fd_open(work, volatile_name, O_RDONLY, 0);
-	char boot_id[64], marked[64] = "";
+	cleanup_fd int fd = fd_open_own(work, volatile_name, O_RDONLY, 0);
+	char marked[64] = "";
 
 	if (fd == -ENOENT)
 		return 0;
 	if (fd < 0)
 		return fail(error, fd, "workdir %s: %s: %s", options->workdir, volatile_name,
 			    strerror(-fd));
-	read_boot_id(boot_id);
-	if (read(fd, marked, sizeof(marked) - 1) >= 0 && strcmp(marked, boot_id) == 0)
-		return 0;
+	if (read(fd, marked, sizeof(marked) - 1) >= 0) {
+		marked[strcspn(marked, "\n")] = '\0';
+		if (strcmp(marked, boot_id().s) == 0)
+			return 0;
+	}
 	return fail(
 		error, -EINVAL,
 		"workdir %s belongs to a volatile mount that a crash has cut off: remove it and "
@@ -337,13 +348,124 @@ static int begin(const struct options *options, size_t n_branches, struct stack 
 }
 
 /* Made here, where the directories are opened, because it is held and inherited as they are. */
-static int make_ino32(struct stack *stack)
+static int make_ino32(const struct options *options, struct stack *stack, char **error)
 {
-	int fd = memfd_create("cairnfs ino32", MFD_CLOEXEC);
+	int work = stack->config.work;
+	int fd = work >= 0 ? fd_open_own(work, ino32_name, O_RDWR | O_CREAT, 0600)
+			   : memfd_create("cairnfs ino32", MFD_CLOEXEC);
 
+	if (fd < 0 && work >= 0)
+		return fail(error, fd, "workdir %s: %s: %s", options->workdir, ino32_name,
+			    strerror(-fd));
 	if (fd < 0)
 		return -errno;
 	stack->config.ino32_fd = fd;
+	return 0;
+}
+
+/* Whether a path lies in an open directory, at any depth, or is it. */
+static bool lies_in(const char *path, int dirfd)
+{
+	struct stat dir, st, last = { 0 };
+	cleanup_fd int at = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	if (fstat(dirfd, &dir) < 0)
+		return false;
+	while (at >= 0 && fstat(at, &st) == 0 && !is_same(&st, &last)) {
+		int up;
+
+		if (is_same(&st, &dir))
+			return true;
+		last = st;
+		up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		close(at);
+		at = up;
+	}
+	return false;
+}
+
+/* The directories in mounts of our own, as far as they are to be had; others are -1. */
+struct detached {
+	int *branches;
+	size_t n_branches;
+	int upper, work;
+	bool is_whole; /* all of them were */
+};
+
+static void detached_done(struct detached *detached)
+{
+	for (size_t i = 0; i < detached->n_branches; i++) {
+		if (detached->branches[i] >= 0)
+			close(detached->branches[i]);
+	}
+	free(detached->branches);
+	if (detached->upper >= 0)
+		close(detached->upper);
+	if (detached->work >= 0)
+		close(detached->work);
+}
+
+static int detach(const struct stack *stack, struct detached *ret)
+{
+	const struct fs_config *config = &stack->config;
+
+	*ret = (struct detached){ .branches = malloc((config->n_branches + 1) * sizeof(int)),
+				  .upper = -1,
+				  .work = -1,
+				  .is_whole = true };
+	if (!ret->branches)
+		return -ENOMEM;
+	for (; ret->n_branches < config->n_branches; ret->n_branches++) {
+		int fd = detach_dir(stack->branches[ret->n_branches]);
+
+		ret->branches[ret->n_branches] = fd;
+		ret->is_whole &= fd >= 0;
+	}
+	if (config->upper >= 0)
+		ret->is_whole &= detach_pair(config->upper, config->work, &ret->upper, &ret->work);
+	return 0;
+}
+
+static void replace(int *fd, int *by)
+{
+	if (*by < 0)
+		return;
+	close(*fd);
+	*fd = take_fd(by);
+}
+
+/* Where a directory has to be taken as it is, the mount would be asked for its own content. */
+static int check_mountpoint(const struct options *options, const struct stack *stack,
+			    const struct detached *detached, char **error)
+{
+	for (size_t i = 0; i < detached->n_branches; i++) {
+		if (detached->branches[i] < 0 && lies_in(options->mountpoint, stack->branches[i]))
+			return fail(error, -EBUSY, "%s lies in lowerdir %s", options->mountpoint,
+				    options->lowerdirs[i]);
+	}
+	if (options->upperdir && detached->upper < 0 &&
+	    lies_in(options->mountpoint, stack->config.upper))
+		return fail(error, -EBUSY, "%s lies in upperdir %s", options->mountpoint,
+			    options->upperdir);
+	return 0;
+}
+
+/* What is mounted below a directory is not of it. */
+static int look_beneath(const struct options *options, struct stack *stack, char **error)
+{
+	CLEANUP(detached_done) struct detached detached;
+	int r = detach(stack, &detached);
+
+	if (r == 0)
+		r = check_layers(options, stack, !detached.is_whole, error);
+	if (r == 0)
+		r = check_mountpoint(options, stack, &detached, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < detached.n_branches; i++)
+		replace(&stack->branches[i], &detached.branches[i]);
+	replace(&stack->config.upper, &detached.upper);
+	replace(&stack->config.work, &detached.work);
 	return 0;
 }
 
@@ -359,7 +481,7 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	if (r == 0 && options->upperdir)
 		r = open_top(options, stack, error);
 	if (r == 0)
-		r = check_layers(options, stack, error);
+		r = look_beneath(options, stack, error);
 	if (r == 0 && options->upperdir)
 		r = lock("workdir", options->workdir, stack->config.work, stack->config.work,
 			 error);
@@ -371,7 +493,7 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	if (r == 0 && options->chain)
 		r = open_chain(options, stack, error);
 	if (r == 0 && options->ino32)
-		r = make_ino32(stack);
+		r = make_ino32(options, stack, error);
 	return r;
 }
 
@@ -390,17 +512,24 @@ int stack_adopt(const struct options *options, const struct stack_fds *fds, stru
 	return 0;
 }
 
-void stack_done(struct stack *stack)
+void stack_let_go(struct stack *stack)
 {
+	int *fds[] = { &stack->config.upper, &stack->config.work, &stack->config.chain_fd };
+
 	for (size_t i = 0; i < stack->config.n_branches; i++)
 		close(stack->branches[i]);
-	free(stack->branches);
-	if (stack->config.upper >= 0)
-		close(stack->config.upper);
-	if (stack->config.work >= 0)
-		close(stack->config.work);
-	if (stack->config.chain_fd >= 0)
-		close(stack->config.chain_fd);
+	stack->config.n_branches = 0;
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (*fds[i] >= 0)
+			close(take_fd(fds[i]));
+	}
 	if (stack->config.ino32_fd > 0)
 		close(stack->config.ino32_fd);
+	stack->config.ino32_fd = 0;
+}
+
+void stack_done(struct stack *stack)
+{
+	stack_let_go(stack);
+	free(stack->branches);
 }

@@ -25,6 +25,9 @@ struct stack {
 int stack_open(const struct options *options, struct stack *ret, char **error);
 void stack_done(struct stack *stack);
 
+/* Closes all of its directories and files, and with them the locks, before that. */
+void stack_let_go(struct stack *stack);
+
 /*
  * The same of directories that are open already, which then belong to the stack:
  * nothing is looked up, locked or checked.  0 or negative errno.

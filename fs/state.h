@@ -4,9 +4,9 @@
  * inode of the upper filesystem.
  *
  * Numbers are kept in an LMDB file in the work directory, so that an object
- * born in upper keeps its number over unmount and mount.  It is written
- * lazily and without syncing: losing it costs nothing but that constancy, so
- * after a power loss it is simply begun anew.  Numbers of objects that were copied up are not in
+ * born in upper keeps its number over unmount and mount.  Losing it costs nothing but that
+ * constancy, so it is synced only when nothing has changed for a while, and begun anew after a
+ * power loss before that.  Numbers of objects that were copied up are not in
  * it; those carry theirs with them in an xattr (fs/origin.h).
  *
  * All functions may be called from any thread.
@@ -23,7 +23,8 @@ struct state;
 
 /*
  * Changes that are not in the file yet, in memory that a worker shares with
- * the one that follows it.  Zeroed memory is an empty journal.
+ * the one that follows it, which holds them also on a disk that is full.  Zeroed memory is an
+ * empty journal.
  */
 enum { STATE_JOURNAL_MAX = 8192 };
 struct state_journal {
@@ -38,19 +39,17 @@ struct state_journal {
 
 /*
  * Opens or begins the state in the work directory.  What an earlier mount left
- * is used if it was closed, or if this is a restart of the same mount.  `do_sync`: a
- * power loss must not make it seem closed.  0 or negative errno.
+ * is used, unless the machine went down before it was durable, or if this is a restart of the
+ * same mount.  `do_sync`: a power loss must not make it seem durable.  0 or negative errno;
+ * -EPERM: something that is no file of ours is in the way.
  */
 int state_open(int workdir, bool is_restart, bool do_sync, struct state **ret);
 
 /* Takes over what the journal holds, and keeps it from then on; it must outlive the state. */
 void state_keep_journal(struct state *state, struct state_journal *journal);
 
-/* Writes everything and marks the state clean. Accepts NULL. */
+/* Lets go of it. All that is to be kept is where it belongs already. Accepts NULL. */
 void state_close(struct state *state);
-
-/* Leaves it to the next worker, as it is. Accepts NULL. */
-void state_leave(struct state *state);
 
 /* The number of an inode of upper; 0 when it has none yet. */
 uint64_t state_find(struct state *state, ino_t real);

@@ -38,6 +38,7 @@ struct supervision {
 	pid_t unmounter; /* 0: none */
 	bool is_up; /* there was a worker that was ready */
 	bool is_ending, is_unmounted;
+	bool is_over; /* there is no mount any more, and no other worker */
 	unsigned int crashes; /* in a row */
 };
 
@@ -140,7 +141,7 @@ static int outlive(struct supervision *s)
 	bool has_failed = s->worker.is_executed && !s->worker.is_ready;
 	int status = worker_bury(&s->worker, false);
 
-	if (is_exit(status, WORKER_DONE))
+	if (is_exit(status, WORKER_DONE) || s->is_over)
 		return s->is_up ? 0 : -EIO;
 	if (!s->is_up && WIFEXITED(status))
 		return SUPERVISE_SAID;
@@ -257,6 +258,13 @@ static void hear_signal(struct supervision *s)
 		unmount(s);
 }
 
+/* The kernel has ended the connection, as an unmount does: the worker sees that by itself. */
+static void let_go(struct supervision *s)
+{
+	s->is_over = true;
+	s->supervisor->let_go(s->supervisor->context);
+}
+
 static int run(struct supervision *s)
 {
 	int r = start(s, false, -1, &s->worker);
@@ -264,11 +272,16 @@ static int run(struct supervision *s)
 	if (r < 0)
 		return r;
 	for (;;) {
-		struct pollfd fds[2] = { { .fd = s->signal_fd, .events = POLLIN },
-					 { .fd = s->worker.talk, .events = POLLIN } };
+		/* Of the device, that it is an error to use it. */
+		int device = s->is_up && !s->is_over ? s->supervisor->fuse_fd : -1;
+		struct pollfd fds[3] = { { .fd = s->signal_fd, .events = POLLIN },
+					 { .fd = s->worker.talk, .events = POLLIN },
+					 { .fd = device } };
 		bool is_waiting = !s->worker.pid || (s->is_ending && !s->is_unmounted);
 
-		poll(fds, 2, is_waiting ? RETRY_MS : -1);
+		poll(fds, 3, is_waiting ? RETRY_MS : -1);
+		if (fds[2].revents)
+			let_go(s);
 		if (fds[0].revents) {
 			hear_signal(s);
 		} else if (fds[1].revents) {

@@ -29,7 +29,7 @@ struct supervised {
 	const struct supervisor *alone;
 };
 
-/* The four functions are called with `context`. */
+/* The functions are called with `context`. */
 struct supervisor {
 	sigset_t old_mask; /* as supervisor_block gave it: workers get it back */
 	int fuse_fd;
@@ -48,6 +48,8 @@ struct supervisor {
 	 * who wait for one are told that none will come.
 	 */
 	void (*unmount)(void *context, bool is_dead);
+	/* The mount is gone: closes what could keep somebody from unmounting its branches. */
+	void (*let_go)(void *context);
 	void *context;
 };
 

@@ -19,7 +19,7 @@ ring_of() {
 	include/base/* | fs/base/*) echo 1 ;;
 	include/core/* | fs/core/*) echo 2 ;;
 	include/image/* | tools/image/*) echo image ;;
-	fs/op*.[ch] | fs/attempt.[ch] | fs/flusher.[ch] | fs/daemon.h | fs/loop.[ch] | fs/main.c | fs/mount.c | fs/options.[ch] | fs/remount.c | fs/serve.c | fs/shared.[ch] | fs/stack.[ch] | fs/successor.[ch] | fs/supervisor.[ch] | fs/takeover.[ch] | fs/worker.[ch]) echo op ;;
+	fs/op*.[ch] | fs/attempt.[ch] | fs/flusher.[ch] | fs/daemon.h | fs/detach.[ch] | fs/loop.[ch] | fs/main.c | fs/mount.c | fs/options.[ch] | fs/remount.c | fs/serve.c | fs/shared.[ch] | fs/stack.[ch] | fs/successor.[ch] | fs/supervisor.[ch] | fs/takeover.[ch] | fs/worker.[ch]) echo op ;;
 	include/fs/* | fs/*) echo fs ;;
 	tools/*) echo cmd ;;
 	*) echo none ;;

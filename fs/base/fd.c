@@ -163,6 +163,22 @@ int fd_open(int dirfd, const char *name, int flags, mode_t mode)
 	return r;
 }
 
+int fd_open_own(int dirfd, const char *name, int flags, mode_t mode)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, (flags & ~O_TRUNC) | O_NONBLOCK | O_NOCTTY, mode);
+	struct stat st;
+
+	if (fd < 0)
+		return fd == -ELOOP || fd == -ENXIO || fd == -EISDIR ? -EPERM : fd;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_nlink != 1 || st.st_uid != geteuid())
+		return -EPERM;
+	if (flags & O_TRUNC && ftruncate(fd, 0) < 0)
+		return -errno;
+	return take_fd(&fd);
+}
+
 int fd_reopen(int fd, int flags)
 {
 	int r;

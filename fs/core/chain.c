@@ -243,7 +243,7 @@ static int build_index(struct lower *lower, size_t n_branches, const char *chain
 {
 	struct build build = { .n_branches = (unsigned int)n_branches };
 	cleanup_fd int fd = -1;
-	int r = index_open(dirfd, name, INDEX_WRITE_NOSYNC, chain_tables, &build.index);
+	int r = index_open(dirfd, name, INDEX_WRITE_ALONE, chain_tables, &build.index);
 
 	if (r != 0)
 		return r < 0 ? r : -EIO;
@@ -258,7 +258,6 @@ static int build_index(struct lower *lower, size_t n_branches, const char *chain
 int chain_build(const int branches[], size_t n_branches, const char *chain_id, int dirfd,
 		const char *name)
 {
-	cleanup_free char *lock_file = NULL;
 	struct lower *lower = NULL;
 	struct fdcache fds;
 	struct stat st;
@@ -266,15 +265,12 @@ int chain_build(const int branches[], size_t n_branches, const char *chain_id, i
 
 	if (r != -ENOENT)
 		return r < 0 ? r : -EEXIST;
-	if (asprintf(&lock_file, "%s-lock", name) < 0)
-		return -ENOMEM;
 	fdcache_init(&fds, 256);
 	r = lower_of_dirs(branches, n_branches, &fds, &lower);
 	if (r == 0)
 		r = build_index(lower, n_branches, chain_id, dirfd, name);
 	lower_free(lower);
 	fdcache_done(&fds);
-	unlinkat(dirfd, lock_file, 0);
 	if (r < 0)
 		unlinkat(dirfd, name, 0);
 	return r;

@@ -95,8 +95,8 @@ int index_open(int dirfd, const char *name, enum index_mode mode, const char *co
 		return INDEX_DAMAGED;
 	if (mode == INDEX_READ)
 		flags |= MDB_RDONLY | MDB_NOLOCK;
-	if (mode == INDEX_WRITE_NOSYNC)
-		flags |= MDB_NOSYNC;
+	if (mode == INDEX_WRITE_ALONE)
+		flags |= MDB_NOSYNC | MDB_NOLOCK;
 	snprintf(path, sizeof(path), "%s%s%s", fd_path(dirfd).s, name ? "/" : "", name ? name : "");
 	r = mdb_env_create(&index->env);
 	if (r == 0)

@@ -31,6 +31,13 @@ int fd_open_beneath(int dirfd, const char *path, int flags);
 /* Opens one component, with O_NOFOLLOW and O_CLOEXEC added. */
 int fd_open(int dirfd, const char *name, int flags, mode_t mode);
 
+/*
+ * Opens a file of our own in a directory where others may have put something else under its name:
+ * a regular file of this user with one name, or -EPERM, before anything is done to it. `flags`
+ * may hold O_TRUNC.
+ */
+int fd_open_own(int dirfd, const char *name, int flags, mode_t mode);
+
 /* Opens the object an O_PATH descriptor stands for again, with real access. */
 int fd_reopen(int fd, int flags);
 

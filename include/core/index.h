@@ -27,7 +27,11 @@ enum {
 enum index_mode {
 	INDEX_READ, /* a finished file, which nobody writes any more */
 	INDEX_WRITE, /* made if absent; each commit is durable */
-	INDEX_WRITE_NOSYNC, /* made if absent; survives the process, not the machine */
+	/*
+	 * By one thread at a time of one process, without a lock file; survives the process, not
+	 * the machine.
+	 */
+	INDEX_WRITE_ALONE,
 };
 
 /* What a lookup found. */
@@ -45,7 +49,7 @@ struct index_txn {
 };
 
 /*
- * Opens `name` in `dirfd`, or, with a NULL name, for reading, the file that `dirfd`
+ * Opens `name` in `dirfd`, or, with a NULL name, for reading or alone, the file that `dirfd`
  * itself is, with the given tables, made as needed.  The tables
  * are numbered in the order of `names` (NULL ended).
  * 0; INDEX_DAMAGED when the file is no index of ours or is cut short; or negative errno

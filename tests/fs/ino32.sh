@@ -216,16 +216,22 @@ writable() {
 	numbers m >"$TMP/out"
 	umount m
 	await_daemons || fail "daemons do not end"
-	[ ! -e w/ino32.new ] || fail "left: w/ino32.new"
 }
 writable timeout=0,fsync=0
 writable metacopy=on
 
-# A file that is not whole says nothing.
-printf 'x' | dd of=w/ino32 bs=1 seek=9 conv=notrunc status=none
+# A file that is damaged does no harm; something else in its place is refused.
+printf 'x' | dd of=w/ino32.map bs=1 seek=9 conv=notrunc status=none
 mount_cairnfs -o ino32_t,lowerdir=t/low:low,upperdir=u,workdir=w m
 numbers m >"$TMP/out"
 umount m
+flock w true
+mv w/ino32.map kept
+cp kept before
+ln -s ../kept w/ino32.map
+mount_refused "workdir w: ino32.map: Operation not permitted" -o ino32_t,lowerdir=t/low:low,upperdir=u,workdir=w m
+same kept before
+rm w/ino32.map
 
 # Read-only: there is no work directory to keep anything in.
 mount_cairnfs -o ino32_t,lowerdir=t/low:low m

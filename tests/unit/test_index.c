@@ -171,7 +171,7 @@ static void test_prefixes(void)
 
 static void test_many(void)
 {
-	struct index *index = open_index("many", INDEX_WRITE_NOSYNC);
+	struct index *index = open_index("many", INDEX_WRITE_ALONE);
 	struct index_txn txn = begin(index, true);
 	char key[32];
 
@@ -278,7 +278,7 @@ static void test_read_only(void)
 /* A writer and readers in one process; two transactions in one thread. */
 static void test_readers_beside_a_writer(void)
 {
-	struct index *index = open_index("beside", INDEX_WRITE_NOSYNC);
+	struct index *index = open_index("beside", INDEX_WRITE_ALONE);
 	struct index_txn writer = begin(index, true), one, two;
 
 	put(&writer, A, "x", "old");
@@ -302,7 +302,7 @@ int main(void)
 {
 	scratch_begin();
 	test_records(INDEX_WRITE);
-	test_records(INDEX_WRITE_NOSYNC);
+	test_records(INDEX_WRITE_ALONE);
 	test_sticky_error();
 	test_prefixes();
 	test_many();

@@ -90,7 +90,7 @@ static void test_kept_over_close_and_open(void)
 	end();
 }
 
-/* Runs a mount that is killed: what it gave out is not given again, though it was not closed. */
+/* Runs a mount that is killed. */
 static void use_and_die(unsigned int n, uint64_t *last)
 {
 	int ends[2], status;
@@ -113,7 +113,8 @@ static void use_and_die(unsigned int n, uint64_t *last)
 	assert(waitpid(pid, &status, 0) == pid);
 }
 
-static void test_numbers_are_reserved(void)
+/* What was noted outlives the process, whenever that ends, as long as the machine does not. */
+static void test_killed(void)
 {
 	struct state *state;
 	uint64_t last, ino;
@@ -121,20 +122,32 @@ static void test_numbers_are_reserved(void)
 	begin();
 	use_and_die(10, &last);
 	state = open_state(false);
+	assert_eq(state_find(state, 109), last);
+	assert_eq(state_find(state, 100), last - 9);
 	ino = state_set(state, 200, 0);
 	assert(ino > last);
-	/* It cannot be trusted what a killed mount noted; nothing is better than something wrong.
-	 */
-	assert_eq(state_find(state, 100), 0);
+	state_drop(state, 101);
 	state_close(state);
-	use_and_die(5000, &last); /* some of it is on disk */
+	use_and_die(5000,
+		    &last); /* some of it is in the tables, some in the log; 101 comes again */
 	state = open_state(false);
-	assert(state_set(state, 300, 0) > last);
+	assert_eq(state_find(state, 200), ino);
+	assert_eq(state_find(state, 5099), last);
+	assert(state_find(state, 101) > ino);
+	assert(state_set(state, 30000, 0) > last);
 	state_close(state);
 	end();
 }
 
-/* After a power loss the file may hold anything: it is not looked into. */
+/* The machine goes down: the seal is of an earlier run of it. */
+static void lose_power(void)
+{
+	cleanup_fd int fd = openat(work, "state.seal", O_WRONLY);
+
+	assert(pwrite(fd, "another", 7, 16) == 7);
+}
+
+/* After that the file may hold anything: it is not looked into, and no number comes again. */
 static void test_torn(void)
 {
 	char rubbish[65536];
@@ -142,10 +155,8 @@ static void test_torn(void)
 	uint64_t last;
 
 	begin();
-	state = open_state(false);
-	last = state_set(state, 1, 0);
-	state_close(state);
 	use_and_die(6000, &last);
+	lose_power();
 	memset(rubbish, 0x5a, sizeof(rubbish));
 	{
 		/* As long as it was, with a head that is right. */
@@ -154,10 +165,105 @@ static void test_torn(void)
 		assert(pwrite(fd, rubbish, sizeof(rubbish), 8192) == sizeof(rubbish));
 	}
 	state = open_state(false);
-	assert_eq(state_find(state, 1), 0);
+	assert_eq(state_find(state, 101), 0);
+	assert_eq(state_find(state, 6099), 0);
 	assert(state_set(state, 1, 0) > last);
 	state_close(state);
 	end();
+}
+
+static bool is_settled(void)
+{
+	cleanup_fd int fd = openat(work, "state.seal", O_RDONLY);
+	uint64_t words[2] = { 0, 1 };
+
+	return fd >= 0 && pread(fd, words, sizeof(words), 0) == sizeof(words) && !words[1];
+}
+
+/* When nothing has changed for a while, it outlives the machine too. */
+static void test_settled(void)
+{
+	struct state *state;
+	uint64_t ino, after;
+
+	begin();
+	state = open_state(false);
+	ino = state_set(state, 1, 0);
+	assert(!is_settled());
+	while (!is_settled())
+		usleep(10000);
+	state_close(state);
+	lose_power();
+	state = open_state(false);
+	assert_eq(state_find(state, 1), ino);
+	/* The log goes on from there: what of it was written before the power went is good. */
+	after = state_set(state, 2, 0);
+	state_close(state);
+	assert(after > ino);
+	end();
+}
+
+/* What a torn record says is nothing. */
+static void test_torn_log(void)
+{
+	struct state *state;
+	uint64_t last, ino;
+
+	begin();
+	use_and_die(10, &last);
+	{
+		cleanup_fd int fd = openat(work, "state.log", O_WRONLY);
+
+		/* The sixth, and with it all that come after. */
+		assert(pwrite(fd, "torn", 4, 5 * 40 + 8) == 4);
+	}
+	state = open_state(false);
+	assert_eq(state_find(state, 104), last - 5);
+	assert_eq(state_find(state, 105), 0);
+	assert_eq(state_find(state, 109), 0);
+	ino = state_set(state, 200, 0);
+	assert(ino > last);
+	state_close(state);
+	end();
+}
+
+static bool is_untouched(int elsewhere)
+{
+	cleanup_fd int fd = openat(elsewhere, "victim", O_RDONLY);
+	char text[16] = "";
+
+	return read(fd, text, sizeof(text)) == 8 && strcmp(text, "precious") == 0;
+}
+
+/* Others may have put something in the place of our files: it is neither followed nor changed. */
+static void test_planted(void)
+{
+	static const char *const names[] = { "state.mdb", "state.seal", "state.log" };
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		struct state *state;
+		int elsewhere;
+
+		begin();
+		elsewhere = make_dir_open(work, "elsewhere");
+		make_file(elsewhere, "victim", "precious");
+		assert(symlinkat("elsewhere/victim", work, names[i]) == 0);
+		if (state_open(work, false, false, &state) == 0) {
+			/* The seal is asked for when there is something to write. */
+			assert(state_set(state, 1, 0) >= LOWER_INO_END);
+			state_close(state);
+		}
+		assert(is_untouched(elsewhere));
+		assert(unlinkat(work, names[i], 0) == 0);
+		assert(linkat(elsewhere, "victim", work, names[i], 0) == 0);
+		if (state_open(work, false, false, &state) == 0) {
+			assert(state_set(state, 1, 0) >= LOWER_INO_END);
+			state_close(state);
+		}
+		assert(is_untouched(elsewhere));
+		close(elsewhere);
+		end();
+	}
 }
 
 /* The next worker of the same mount goes on with what was written, and repeats no number. */
@@ -253,8 +359,11 @@ int main(void)
 	scratch_begin();
 	test_numbers();
 	test_kept_over_close_and_open();
-	test_numbers_are_reserved();
+	test_killed();
 	test_torn();
+	test_torn_log();
+	test_settled();
+	test_planted();
 	test_restart();
 	test_journal();
 	test_damaged();
