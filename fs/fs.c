@@ -5,7 +5,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -14,6 +16,14 @@
 #include "probe.h"
 #include "quiet.h"
 #include "upper.h"
+
+#ifndef FS_IOC_GETFSUUID /* Linux 6.9 */
+struct fsuuid2 {
+	uint8_t len;
+	uint8_t uuid[16];
+};
+#define FS_IOC_GETFSUUID _IOR(0x15, 0, struct fsuuid2)
+#endif
 
 static const char staging_name[] = "staging";
 static const char orphans_name[] = "orphans";
@@ -122,23 +132,40 @@ static int open_lower(struct fs *fs)
 }
 
 /*
+ * What a filesystem is known by: its UUID if it has one, which stays the same on a machine that
+ * counts its disks anew, where some make their f_fsid of the disk's number.
+ */
+static int filesystem_id(int fd, bool by_uuid, uint64_t *ret)
+{
+	struct fsuuid2 uuid = { 0 };
+	struct statvfs vfs;
+
+	if (by_uuid && ioctl(fd, FS_IOC_GETFSUUID, &uuid) == 0) {
+		*ret = table_hash_bytes(uuid.uuid, uuid.len <= sizeof(uuid.uuid) ? uuid.len : 0);
+		return 0;
+	}
+	if (fstatvfs(fd, &vfs) < 0)
+		return -errno;
+	*ret = vfs.f_fsid;
+	return 0;
+}
+
+/*
  * Which branches these are: their filesystems' and their roots' identities,
  * in order.  The numbers of one stack mean nothing in another.
  */
-static int stack_id(const struct fs *fs, uint64_t *ret)
+static int stack_id(const struct fs *fs, bool by_uuid, uint64_t *ret)
 {
 	const struct fs_config *config = fs->config;
 	uint64_t id = fs->numbering == NUMBERING_CHAIN;
 
 	for (size_t i = 0; i < config->n_branches; i++) {
-		struct statvfs vfs;
+		uint64_t parts[3] = { id };
 		struct stat st;
-		uint64_t parts[3];
+		int r = filesystem_id(config->branches[i], by_uuid, &parts[1]);
 
-		if (fstatvfs(config->branches[i], &vfs) < 0 || fstat(config->branches[i], &st) < 0)
-			return -errno;
-		parts[0] = id;
-		parts[1] = vfs.f_fsid;
+		if (r < 0 || fstat(config->branches[i], &st) < 0)
+			return r < 0 ? r : -errno;
 		parts[2] = st.st_ino;
 		id = table_hash_bytes(parts, sizeof(parts));
 	}
@@ -213,7 +240,9 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (r == 0 && config->user_xattrs)
 		lower_use_user_marks(fs->lower);
 	if (r == 0)
-		r = stack_id(fs, &fs->stack_id);
+		r = stack_id(fs, true, &fs->stack_id);
+	if (r == 0)
+		r = stack_id(fs, false, &fs->old_stack_id);
 	if (r == 0 && config->upper >= 0)
 		r = open_work(fs);
 	if (r == 0 && config->upper >= 0)

@@ -103,6 +103,7 @@ struct fs {
 	atomic_ulong n_staged;
 	enum numbering numbering; /* of lower */
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
+	uint64_t old_stack_id; /* the same as earlier versions made it */
 	struct node *root;
 	pthread_mutex_t scan_lock; /* held while upper is looked through for renamed directories */
 	bool is_scanned; /* guarded by scan_lock, as what follows */

@@ -19,7 +19,7 @@ bool origin_set(struct fs *fs, int fd, ino_t real, uint64_t ino)
 {
 	struct mark mark = { htole64(ino), htole64(fs->stack_id), htole64(real) };
 
-	return fs->caps.origin_xattr &&
+	return fs->caps.origin_xattr && number_is_lasting(ino) &&
 	       xattr_set(fd, fs->caps.origin_xattr, &mark, sizeof(mark), 0) == 0;
 }
 
@@ -30,7 +30,9 @@ uint64_t origin_get(struct fs *fs, int fd, ino_t real)
 	if (!fs->caps.origin_xattr ||
 	    xattr_get(fd, fs->caps.origin_xattr, &mark, sizeof(mark)) != sizeof(mark))
 		return 0;
-	if (le64toh(mark.stack_id) != fs->stack_id || le64toh(mark.real) != real)
+	if ((le64toh(mark.stack_id) != fs->stack_id &&
+	     le64toh(mark.stack_id) != fs->old_stack_id) ||
+	    le64toh(mark.real) != real)
 		return 0;
-	return le64toh(mark.ino);
+	return number_is_lasting(le64toh(mark.ino)) ? le64toh(mark.ino) : 0;
 }

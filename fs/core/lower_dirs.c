@@ -58,10 +58,13 @@ static void dirs_free_obj(struct lower_obj *base)
 	free(obj);
 }
 
-/* A directory object from what was found and its path, which it takes over; NULL: out of memory. */
+/*
+ * A directory object from what was found and its path, which it takes over; NULL: out of memory, or
+ * `ino` is 0, no number.
+ */
 static struct object *object_of_places(struct finding *finding, uint64_t ino, char *path)
 {
-	struct object *obj = path ? object_new(finding->dirs, "", S_IFDIR, ino) : NULL;
+	struct object *obj = path && ino ? object_new(finding->dirs, "", S_IFDIR, ino) : NULL;
 
 	if (!obj) {
 		free(path);
@@ -126,9 +129,9 @@ static int found_dir(struct object *dir, size_t i, const char *name, struct lowe
 		return r;
 	if (finding.n == 0)
 		return LOWER_ABSENT;
-	made = object_of_places(&finding,
-				place_number(dirs, finding.places[0].device, finding.top.st_ino),
-				place_join(dir->path, name));
+	made = object_of_places(
+		&finding, numbers_get(&dirs->numbers, finding.places[0].device, finding.top.st_ino),
+		place_join(dir->path, name));
 	if (!made)
 		return -ENOMEM;
 	obj = &made->base;
@@ -146,10 +149,9 @@ static int found_file(struct object *dir, size_t i, const char *name, const stru
 		      struct lower_obj **ret, struct stat *st)
 {
 	struct dirs *dirs = dirs_of(&dir->base);
-	unsigned int device = dir->places[i].device;
 	cleanup_lower_obj struct lower_obj *obj = NULL;
-	struct object *made = object_new(dirs, name, found->st_mode,
-					 place_number(dirs, device, found->st_ino));
+	uint64_t ino = numbers_get(&dirs->numbers, found->st_dev, found->st_ino);
+	struct object *made = ino ? object_new(dirs, name, found->st_mode, ino) : NULL;
 
 	if (!made)
 		return -ENOMEM;
@@ -232,9 +234,9 @@ static int dirs_walk(struct lower *lower, const char *path, struct lower_obj **r
 		return r;
 	if (finding.n == 0)
 		return LOWER_ABSENT;
-	obj = object_of_places(&finding,
-			       place_number(dirs, finding.places[0].device, finding.top.st_ino),
-			       strdup(path));
+	obj = object_of_places(
+		&finding, numbers_get(&dirs->numbers, finding.places[0].device, finding.top.st_ino),
+		strdup(path));
 	if (!obj)
 		return -ENOMEM;
 	*ret = &obj->base;
@@ -316,7 +318,7 @@ static int list_entry(const struct placed_listing *to, const struct dirent *entr
 	if (r != 0)
 		return r < 0 ? r : listing_hide(to->listing, entry->d_name);
 	r = listing_add(to->listing, entry->d_name, type_of(to->dirfd, entry),
-			place_number(dirs_of(&to->dir->base), place->device, entry->d_ino),
+			numbers_get(&dirs_of(&to->dir->base)->numbers, place->device, entry->d_ino),
 			(uint32_t)to->i);
 	return r < 0 ? r : 0;
 }
@@ -450,8 +452,7 @@ static void dirs_free(struct lower *lower)
 	if (dirs->root)
 		lower_unref(&dirs->root->base);
 	links_free(dirs);
-	place_numbers_free(dirs);
-	pthread_mutex_destroy(&dirs->lock);
+	numbers_done(&dirs->numbers);
 	pthread_mutex_destroy(&dirs->groups_lock);
 	free(dirs);
 }
@@ -497,9 +498,10 @@ int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, 
 	dirs->branches = branches;
 	dirs->n_branches = n_branches;
 	dirs->fds = fds;
-	pthread_mutex_init(&dirs->lock, NULL);
 	pthread_mutex_init(&dirs->groups_lock, NULL);
-	r = make_root(dirs);
+	r = numbers_init(&dirs->numbers, branches, n_branches);
+	if (r == 0)
+		r = make_root(dirs);
 	if (r < 0) {
 		dirs_free(&dirs->base);
 		return r;

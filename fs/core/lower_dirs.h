@@ -7,13 +7,12 @@
 #include <stdbool.h>
 
 #include "base/table.h"
+#include "core/number.h"
 #include "lower_impl.h"
-
-enum { LOWER_MAX_DEVICES = 1 << 9 };
 
 struct place {
 	unsigned int branch;
-	unsigned int device; /* number of the filesystem */
+	dev_t device; /* its filesystem */
 	char *path; /* from the branch's root; "." for the root itself */
 	struct fd_slot fd;
 };
@@ -38,11 +37,7 @@ struct dirs {
 	size_t n_branches;
 	struct fdcache *fds;
 	struct object *root;
-	pthread_mutex_t lock; /* guards what follows */
-	dev_t devices[LOWER_MAX_DEVICES];
-	unsigned int n_devices;
-	struct table odd;
-	uint64_t next_odd;
+	struct numbers numbers;
 	pthread_mutex_t groups_lock; /* guards what follows; held while the tree is scanned */
 	struct table groups;
 	struct unread *first_unread, *last_unread; /* what could not be read then */
@@ -59,15 +54,7 @@ static inline struct object *object_of(struct lower_obj *obj)
 	return (struct object *)obj;
 }
 
-/* --- lower_places.c: numbers, and places of directories --- */
-
-/* The small number of a filesystem. */
-unsigned int place_device(struct dirs *dirs, dev_t device);
-
-/* The number of an object, from its filesystem's and its own there; 0: out of memory. */
-uint64_t place_number(struct dirs *dirs, unsigned int device, ino_t real);
-
-void place_numbers_free(struct dirs *dirs);
+/* --- lower_places.c: places of directories --- */
 
 /* A descriptor of place `i` of a directory; NULL with *error set on failure. */
 struct fd_ref *place_fd(struct object *dir, size_t i, int *error);

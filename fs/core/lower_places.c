@@ -1,12 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Which directories of which branches are merged in a directory, and what
- * numbers their objects have.
- *
- * Numbers are the branch filesystem's own, with a small number for the
- * filesystem in the upper bits, so that they are the same at every mount of
- * the same branches.  The few that do not fit get a number from a counter.
- */
+/* Which directories of which branches are merged in a directory. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,74 +8,6 @@
 #include "base/fd.h"
 #include "core/redirect.h"
 #include "lower_dirs.h"
-
-enum {
-	INO_BITS = 52,
-};
-static const uint64_t odd_numbers = UINT64_C(1) << 61;
-
-/* A number that did not fit, and what it was made for. */
-struct odd {
-	struct table_link link;
-	unsigned int device;
-	ino_t real;
-	uint64_t ino;
-};
-
-unsigned int place_device(struct dirs *dirs, dev_t device)
-{
-	unsigned int i;
-
-	pthread_mutex_lock(&dirs->lock);
-	for (i = 0; i < dirs->n_devices && dirs->devices[i] != device; i++)
-		;
-	if (i == dirs->n_devices && i < LOWER_MAX_DEVICES)
-		dirs->devices[dirs->n_devices++] = device;
-	pthread_mutex_unlock(&dirs->lock);
-	return i;
-}
-
-static uint64_t odd_number(struct dirs *dirs, unsigned int device, ino_t real)
-{
-	uint64_t hash = table_hash_u64(real ^ (uint64_t)device << INO_BITS);
-	uint64_t ino = 0;
-	struct odd *odd;
-
-	pthread_mutex_lock(&dirs->lock);
-	for (struct table_link *link = table_find(&dirs->odd, hash); link;
-	     link = table_next(link)) {
-		odd = TABLE_OBJECT(link, struct odd, link);
-		if (odd->device == device && odd->real == real)
-			ino = odd->ino;
-	}
-	odd = ino ? NULL : malloc(sizeof(*odd));
-	if (odd) {
-		*odd = (struct odd){ .device = device,
-				     .real = real,
-				     .ino = odd_numbers | ++dirs->next_odd };
-		ino = odd->ino;
-		if (table_add(&dirs->odd, &odd->link, hash) < 0)
-			free(odd);
-	}
-	pthread_mutex_unlock(&dirs->lock);
-	return ino;
-}
-
-uint64_t place_number(struct dirs *dirs, unsigned int device, ino_t real)
-{
-	if (real > LOWER_ROOT_INO && real < UINT64_C(1) << INO_BITS && device < LOWER_MAX_DEVICES)
-		return (uint64_t)device << INO_BITS | real;
-	return odd_number(dirs, device, real);
-}
-
-void place_numbers_free(struct dirs *dirs)
-{
-	struct table_link *link;
-
-	while ((link = table_pop(&dirs->odd)))
-		free(TABLE_OBJECT(link, struct odd, link));
-	table_done(&dirs->odd);
-}
 
 struct fd_ref *place_fd(struct object *dir, size_t i, int *error)
 {
@@ -168,7 +93,7 @@ static int add_place(struct finding *finding, unsigned int branch, char *path,
 		finding->top = *st;
 	finding->places[finding->n++] = (struct place){
 		.branch = branch,
-		.device = place_device(finding->dirs, st->st_dev),
+		.device = st->st_dev,
 		.path = path,
 	};
 	return 0;

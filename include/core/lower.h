@@ -23,18 +23,10 @@
 #include "base/cleanup.h"
 #include "base/fdcache.h"
 #include "core/listing.h"
+#include "core/number.h"
 #include "core/override.h"
 
 struct lower;
-
-/* The inode number of the root of every mount, which the FUSE protocol sets. */
-enum { LOWER_ROOT_INO = 1 };
-
-/*
- * Numbers from here on are never given to lower objects: they belong to
- * objects born in upper.
- */
-#define LOWER_INO_END (UINT64_C(1) << 62)
 
 struct lower_obj {
 	struct lower *lower;

@@ -238,12 +238,13 @@ static void compare_content(struct lower_obj *a, struct lower_obj *b)
 }
 
 /* Which numbers of one tree are which of the other: must be one to one. */
-struct numbers {
+struct count_of_numbers {
 	uint64_t a[4096], b[4096];
 	size_t n;
 };
 
-static void compare_numbers(struct numbers *numbers, struct lower_obj *a, struct lower_obj *b)
+static void compare_numbers(struct count_of_numbers *numbers, struct lower_obj *a,
+			    struct lower_obj *b)
 {
 	for (size_t i = 0; i < numbers->n; i++) {
 		if (numbers->a[i] == a->ino || numbers->b[i] == b->ino) {
@@ -256,9 +257,9 @@ static void compare_numbers(struct numbers *numbers, struct lower_obj *a, struct
 	numbers->b[numbers->n++] = b->ino;
 }
 
-static void compare(struct numbers *numbers, struct lower_obj *a, struct lower_obj *b);
+static void compare(struct count_of_numbers *numbers, struct lower_obj *a, struct lower_obj *b);
 
-static void compare_dirs(struct numbers *numbers, struct lower_obj *a, struct lower_obj *b)
+static void compare_dirs(struct count_of_numbers *numbers, struct lower_obj *a, struct lower_obj *b)
 {
 	cleanup_listing struct listing *list_a = NULL;
 	cleanup_listing struct listing *list_b = NULL;
@@ -297,7 +298,7 @@ static void compare_walk(struct lower_obj *b)
 	assert_eq(found->ino, b->ino);
 }
 
-static void compare(struct numbers *numbers, struct lower_obj *a, struct lower_obj *b)
+static void compare(struct count_of_numbers *numbers, struct lower_obj *a, struct lower_obj *b)
 {
 	assert_eq(b->type, a->type);
 	compare_numbers(numbers, a, b);
@@ -324,7 +325,7 @@ static void compare(struct numbers *numbers, struct lower_obj *a, struct lower_o
 
 static void compare_trees(struct lower *chain)
 {
-	static struct numbers numbers;
+	static struct count_of_numbers numbers;
 	cleanup_lower_obj struct lower_obj *root_a = NULL;
 	cleanup_lower_obj struct lower_obj *root_b = NULL;
 	struct lower *dirs;

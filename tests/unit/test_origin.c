@@ -25,8 +25,16 @@ static void test_marks(void)
 	assert_eq(origin_get(fs, fd, st.st_ino + 1), 0);
 	/* Other branches: their numbers mean other things. */
 	fs->stack_id++;
+	fs->old_stack_id++;
 	assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	/* As an earlier version knew them, they are the same. */
+	fs->old_stack_id = fs->stack_id - 1;
+	assert_eq(origin_get(fs, fd, st.st_ino), 77);
 	fs->stack_id--;
+	fs->old_stack_id = 0;
+	/* A number that the next mount may not find is not marked. */
+	assert(!origin_set(fs, fd, st.st_ino, (UINT64_C(3) << 60) + 5));
+	assert_eq(origin_get(fs, fd, st.st_ino), 77);
 	assert_eq(xattr_set(fd, fs->caps.origin_xattr, "short", 5, 0), 0);
 	assert_eq(origin_get(fs, fd, st.st_ino), 0);
 	assert_eq(xattr_set(fd, fs->caps.origin_xattr, "", 0, 0), 0);
