@@ -20,6 +20,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "core/claim.h"
+#include "core/mounted.h"
 #include "daemon.h"
 #include "successor.h"
 
@@ -71,8 +73,9 @@ static uint64_t ready(void *context)
 	uint64_t dev = 0;
 
 	if (daemon_given_fd(&daemon->options) < 0)
-		daemon->mount_id = stack_mount_id(daemon->options.mountpoint, &dev);
-	stack_note_owner(&daemon->stack, daemon->options.mountpoint);
+		daemon->mount_id = mounted_id(daemon->options.mountpoint, &dev);
+	if (daemon->stack.config.work >= 0)
+		claim_note(daemon->stack.config.work, daemon->options.mountpoint);
 	if (daemon->launcher < 0)
 		return dev;
 	daemon_leave_stdio();

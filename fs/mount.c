@@ -10,6 +10,7 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include "core/mounted.h"
 #include "daemon.h"
 
 /* Keeps the last thing libfuse has said, without its line end and its prefix. */
@@ -134,7 +135,7 @@ void daemon_unmount(struct daemon *daemon, bool is_dead)
 	/* What somebody else has mounted for us, they unmount. */
 	if (daemon_given_fd(&daemon->options) >= 0 || is_unmounted(daemon))
 		return;
-	if (daemon->mount_id && stack_mount_id(mountpoint, NULL) != daemon->mount_id)
+	if (daemon->mount_id && mounted_id(mountpoint, NULL) != daemon->mount_id)
 		return;
 	if (!is_dead)
 		write_back(mountpoint);

@@ -1,29 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Other flags for a mount that is there: what `mount -o remount` asks of us. */
 #include <errno.h>
-#include <mntent.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 
+#include "core/mounted.h"
 #include "daemon.h"
-
-/* Whether what is mounted there, on top, is ours: 1, 0 or negative errno. */
-static int is_ours(const char *mountpoint)
-{
-	FILE *table = setmntent("/proc/self/mounts", "re");
-	struct mntent *entry;
-	int answer = 0;
-
-	if (!table)
-		return -errno;
-	while ((entry = getmntent(table))) {
-		if (strcmp(entry->mnt_dir, mountpoint) == 0)
-			answer = strcmp(entry->mnt_type, "fuse.cairnfs") == 0;
-	}
-	endmntent(table);
-	return answer;
-}
 
 static unsigned long flags_of(const struct options *options)
 {
@@ -46,13 +28,13 @@ static unsigned long flags_of(const struct options *options)
 
 int daemon_remount(const struct options *options)
 {
-	int r = is_ours(options->mountpoint);
+	int r = mounted_at(options->mountpoint, NULL);
 
-	if (r == 0) {
+	if (r == MOUNTED_NOTHING || r == MOUNTED_OTHER) {
 		daemon_complain("%s: no cairnfs is mounted there", options->mountpoint);
 		return -EINVAL;
 	}
-	if (r == 1)
+	if (r == MOUNTED_CAIRNFS)
 		r = mount(NULL, options->mountpoint, NULL, flags_of(options), NULL) < 0 ? -errno
 											: 0;
 	if (r < 0)

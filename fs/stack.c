@@ -1,30 +1,20 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/*
- * Upper and work are locked with flock(2), by a descriptor that lives as long
- * as a process of the mount does.  After `umount` has returned the daemon is
- * still closing, for some milliseconds, and then the lock is worth waiting
- * for.  While the mount is there it is not: the owner note tells which.
- */
 #include "stack.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/boot.h"
 #include "base/fd.h"
+#include "core/claim.h"
 #include "detach.h"
 
-static const char owner_name[] = "owner";
 static const char volatile_name[] = "volatile";
 static const char ino32_name[] = "ino32.map";
 
@@ -174,75 +164,13 @@ static int check_filesystem(const struct options *options, const struct stack *s
 
 /* --- whose they are --- */
 
-#ifndef STATX_MNT_ID_UNIQUE
-#define STATX_MNT_ID_UNIQUE 0x4000U /* Linux 6.8: a number that no later mount gets */
-#endif
-
-uint64_t stack_mount_id(const char *path, uint64_t *dev)
+static int claim(const char *option, const char *path, int fd, int work, char **error)
 {
-	struct statx st;
+	int r = claim_take(fd, work);
 
-	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
-		  STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
-		return 0;
-	if (dev)
-		*dev = makedev(st.stx_dev_major, st.stx_dev_minor);
-	return st.stx_mnt_id;
-}
-
-enum owner {
-	OWNER_UNKNOWN, /* there is no note: it mounts just now, or with another work directory */
-	OWNER_GONE, /* its mount is not there any more: it is closing */
-	OWNER_MOUNTED,
-};
-
-/* What has become of the owner that the note names. */
-static enum owner find_owner(int work)
-{
-	cleanup_fd int fd = fd_open_own(work, owner_name, O_RDONLY, 0);
-	char note[PATH_MAX + 64], path[PATH_MAX + 64];
-	ssize_t n = fd < 0 ? fd : fd_pread_all(fd, note, sizeof(note) - 1, 0);
-	uint64_t id;
-	int at;
-	long pid;
-
-	note[n > 0 ? n : 0] = '\0';
-	if (sscanf(note, "%ld %" SCNu64 " %n", &pid, &id, &at) != 2 || !id)
-		return OWNER_UNKNOWN;
-	/* As the owner sees it: it may have a mount namespace of its own. */
-	snprintf(path, sizeof(path), "/proc/%ld/root%s", pid, note + at);
-	return stack_mount_id(path, NULL) == id ? OWNER_MOUNTED : OWNER_GONE;
-}
-
-void stack_note_owner(const struct stack *stack, const char *mountpoint)
-{
-	cleanup_fd int fd = -1;
-
-	if (stack->config.work < 0)
-		return;
-	fd = fd_open_own(stack->config.work, owner_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
-	if (fd >= 0)
-		dprintf(fd, "%ld %" PRIu64 " %s", (long)getpid(), stack_mount_id(mountpoint, NULL),
-			mountpoint);
-}
-
-static int lock(const char *option, const char *path, int fd, int work, char **error)
-{
-	static const int patience_ms[] = { [OWNER_UNKNOWN] = 300, [OWNER_GONE] = 10000 };
-	const struct timespec pause = { .tv_nsec = 2000000 };
-
-	for (int waited_ms = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited_ms += 2) {
-		enum owner owner;
-
-		if (errno != EWOULDBLOCK)
-			return fail(error, -errno, "%s %s: %s", option, path, strerror(errno));
-		owner = find_owner(work);
-		if (owner == OWNER_MOUNTED || waited_ms > patience_ms[owner])
-			return fail(error, -EBUSY, "%s %s is in use by another mount", option,
-				    path);
-		nanosleep(&pause, NULL);
-	}
-	return 0;
+	if (r == -EBUSY)
+		return fail(error, r, "%s %s is in use by another mount", option, path);
+	return r < 0 ? fail(error, r, "%s %s: %s", option, path, strerror(-r)) : 0;
 }
 
 /* --- volatile mounts --- */
@@ -483,11 +411,11 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	if (r == 0)
 		r = look_beneath(options, stack, error);
 	if (r == 0 && options->upperdir)
-		r = lock("workdir", options->workdir, stack->config.work, stack->config.work,
-			 error);
+		r = claim("workdir", options->workdir, stack->config.work, stack->config.work,
+			  error);
 	if (r == 0 && options->upperdir)
-		r = lock("upperdir", options->upperdir, stack->config.upper, stack->config.work,
-			 error);
+		r = claim("upperdir", options->upperdir, stack->config.upper, stack->config.work,
+			  error);
 	if (r == 0 && options->upperdir)
 		r = check_volatile(options, stack->config.work, error);
 	if (r == 0 && options->chain)

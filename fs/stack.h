@@ -47,16 +47,4 @@ int stack_adopt(const struct options *options, const struct stack_fds *fds, stru
 int stack_mark_volatile(const struct stack *stack);
 void stack_unmark_volatile(const struct stack *stack);
 
-/*
- * Notes in the work directory whose mount this is, for whoever finds it
- * locked: the holder's process, the mount's number, and its mount point.
- */
-void stack_note_owner(const struct stack *stack, const char *mountpoint);
-
-/*
- * The number of the mount at a path, which no later mount gets from Linux 6.8 on,
- * and its st_dev (`dev` may be NULL); no request is made of its daemon. 0: unknown.
- */
-uint64_t stack_mount_id(const char *path, uint64_t *dev);
-
 #endif

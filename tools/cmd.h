@@ -36,6 +36,7 @@ extern const struct cmd cmd_import, cmd_images, cmd_mount, cmd_umount, cmd_conta
 /* The store the user named with --root or CAIRN_ROOT, or the default one. */
 void cmd_set_root(const char *path);
 int cmd_open_store(const struct cmd *cmd, struct store **ret);
+int cmd_open_store_to_read(const struct cmd *cmd, struct store **ret);
 DEFINE_CLEANUP(struct store *, store_at, store_free)
 #define cleanup_store CLEANUP(cleanup_store_at)
 

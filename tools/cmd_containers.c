@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd.h"
 #include "image/container.h"
+#include "image/printable.h"
 
 static int show_row(void *context, const struct container *container)
 {
+	cleanup_free char *place = printable_copy(container->mount_point ? container->mount_point
+									 : "-");
+	cleanup_free char *image = printable_copy(container->image_name);
+
 	(void)context;
-	printf("%-17s %-20s %-32s %-4s %s\n", container->id, container->name, container->image_name,
-	       container->read_only ? "ro" : "rw",
-	       container->mount_point ? container->mount_point : "-");
+	if (!place || !image)
+		return -ENOMEM;
+	printf("%-17s %-20s %-32s %-4s %s\n", container->id, container->name, image,
+	       container->read_only ? "ro" : "rw", place);
 	return 0;
 }
 
@@ -34,7 +41,7 @@ static int list(bool as_json)
 	struct error error;
 	int r;
 
-	if (cmd_open_store(&cmd_containers, &store) < 0)
+	if (cmd_open_store_to_read(&cmd_containers, &store) < 0)
 		return CMD_FAILED;
 	if (store_begin(store, false, &error, &txn) < 0)
 		return cmd_fail(&cmd_containers, "%s", error.text);

@@ -6,6 +6,7 @@
 
 #include "cmd.h"
 #include "image/image.h"
+#include "image/printable.h"
 
 /* Tags point at images; the listing goes the other way. */
 struct listing {
@@ -18,13 +19,18 @@ struct listing {
 
 static void print_row(const struct image *image, const char *tag)
 {
-	const char *colon = strrchr(tag, ':');
-	int len = (int)(colon ? colon - tag : (ptrdiff_t)strlen(tag));
+	cleanup_free char *shown = printable_copy(tag);
+	const char *colon = shown ? strrchr(shown, ':') : NULL;
+	int len = colon ? (int)(colon - shown) : -1;
+	bool is_date = image->created && printable_is_date(image->created);
 	char size[16];
 
-	printf("%-32.*s %-16s %.12s %6zu %10s  %s\n", len, tag, colon ? colon + 1 : tag,
+	printf("%-32.*s %-16s %.12s %6zu %10s  %s\n", len, shown ? shown : "?",
+	       colon   ? colon + 1
+	       : shown ? shown
+		       : "?",
 	       image->id.hex, image->n_layers, cmd_size(size, image_size(image)),
-	       image->created ? image->created : "-");
+	       is_date ? image->created : "-");
 }
 
 static int show_tag(void *context, const char *tag, const struct digest *id)
@@ -81,7 +87,7 @@ static int list(bool as_json)
 	struct error error;
 	int r;
 
-	if (cmd_open_store(&cmd_images, &store) < 0)
+	if (cmd_open_store_to_read(&cmd_images, &store) < 0)
 		return CMD_FAILED;
 	if (store_begin(store, false, &error, &txn) < 0)
 		return cmd_fail(&cmd_images, "%s", error.text);

@@ -34,6 +34,7 @@ struct request {
 /* What is to be mounted: found while the store is open, used when it is closed. */
 struct plan {
 	struct container container;
+	struct container_hold hold; /* until it is mounted */
 	bool resumed; /* the container was there before */
 	char *source; /* as /proc/mounts shows it */
 	char *options; /* what cairnfs gets after -o */
@@ -42,6 +43,7 @@ struct plan {
 static void plan_done(struct plan *plan)
 {
 	container_done(&plan->container);
+	container_hold_done(&plan->hold);
 	free(plan->source);
 	free(plan->options);
 }
@@ -122,9 +124,10 @@ static char *make_options(const struct store *store, const struct image *image,
 
 /* Takes up a kept container, if there is one of that name: 1, 0, or negative with `error` set. */
 static int resume(struct store *store, const struct request *request, const struct digest *image,
-		  struct error *error, struct container *container)
+		  struct error *error, struct container *container, struct container_hold *hold)
 {
 	struct container found = { 0 };
+	cleanup_free char *place = NULL;
 	struct index_txn txn;
 	int r = request->name ? store_begin(store, false, error, &txn) : 0;
 
@@ -141,9 +144,11 @@ static int resume(struct store *store, const struct request *request, const stru
 	else if (!digest_equal(&found.image, image))
 		r = error_set(error, -EEXIST, "container %s is of another image, %s", found.name,
 			      found.image_name);
-	else if (found.mount_point && mount_point_is_mounted(found.mount_point))
+	else if (container_hold(store, found.id, error, hold) < 0)
+		r = -EBUSY;
+	else if (container_look(&found, hold, error, &place) != CONTAINER_UNMOUNTED)
 		r = error_set(error, -EBUSY, "container %s is mounted on %s", found.name,
-			      found.mount_point);
+			      place ? place : found.mount_point);
 	else if (found.read_only != request->read_only)
 		r = error_set(error, -EEXIST, "container %s is %s", found.name,
 			      found.read_only ? "read-only" : "writable");
@@ -168,10 +173,10 @@ static int make_container(struct store *store, const struct request *request,
 		.image = reference->id,
 		.read_only = request->read_only,
 	};
-	int r = resume(store, request, &reference->id, error, &plan->container);
+	int r = resume(store, request, &reference->id, error, &plan->container, &plan->hold);
 
 	plan->resumed = r > 0;
-	return r ? r : container_create(store, &fresh, error, &plan->container);
+	return r ? r : container_create(store, &fresh, error, &plan->container, &plan->hold);
 }
 
 static int find_image(struct store *store, const char *text, struct error *error,
@@ -255,7 +260,7 @@ static char *find_daemon(void)
 static int mount_image(const struct request *request)
 {
 	cleanup_free char *daemon = find_daemon();
-	struct plan plan = { 0 };
+	struct plan plan = { .hold = CONTAINER_NOT_HELD };
 	int r = daemon ? make_plan(request, &plan) : -ENOMEM;
 
 	if (r == 0) {

@@ -6,23 +6,20 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "core/mounted.h"
 #include "image/container.h"
 #include "mount_point.h"
 
-/* Unmounts what is at `path`, if anything is. */
+/* Unmounts the container, which is what is mounted there on top. */
 static int unmount(const char *path)
 {
 	char *const argv[] = { "fusermount3", "-u", "--", (char *)path, NULL };
 
 	if (umount2(path, UMOUNT_NOFOLLOW) == 0)
 		return 0;
-	if (errno == EINVAL || errno == ENOENT) /* not mounted: a machine that was restarted */
-		return 0;
 	if (errno != EPERM)
 		return -errno;
-	if (!mount_point_is_mounted(path))
-		return 0;
-	return process_run(argv) == 0 ? 0 : mount_point_is_mounted(path) ? -EBUSY : 0;
+	return process_run(argv) == 0 || mounted_at(path, NULL) == MOUNTED_NOTHING ? 0 : -EBUSY;
 }
 
 /* Finds the container by name, id, or where it is mounted. */
@@ -48,8 +45,32 @@ static int find(struct store *store, const char *key, struct container *ret)
 	return -ENOENT;
 }
 
+/* Takes it away, with its directory held: what was looked at is what is unmounted. */
+static int take_away(struct store *store, const struct container *container,
+		     struct container_hold *hold, bool keep, struct error *error)
+{
+	cleanup_free char *place = NULL;
+	int r = container_look(container, hold, error, &place);
+
+	if (r == CONTAINER_MOUNTED) {
+		r = unmount(place);
+		if (r < 0)
+			return error_set(error, r, "%s: %s", place,
+					 r == -EBUSY ? "busy: a process still uses it"
+						     : strerror(-r));
+	}
+	if (r == 0)
+		r = container_hold_layer(container, hold, error);
+	if (r < 0)
+		return r;
+	return keep && !container->read_only
+		       ? container_set_mount_point(store, container->id, NULL, error)
+		       : container_remove(store, container->id, error);
+}
+
 static int umount_container(const char *key, bool keep)
 {
+	CLEANUP(container_hold_done) struct container_hold hold = CONTAINER_NOT_HELD;
 	cleanup_store struct store *store = NULL;
 	struct container container;
 	struct error error;
@@ -57,17 +78,11 @@ static int umount_container(const char *key, bool keep)
 
 	if (cmd_open_store(&cmd_umount, &store) < 0 || find(store, key, &container) < 0)
 		return CMD_FAILED;
-	r = container.mount_point ? unmount(container.mount_point) : 0;
-	if (r < 0) {
-		cmd_fail(&cmd_umount, "%s: %s", container.mount_point,
-			 r == -EBUSY ? "busy: a process still uses it" : strerror(-r));
-	} else {
-		r = keep && !container.read_only
-			    ? container_set_mount_point(store, container.id, NULL, &error)
-			    : container_remove(store, container.id, &error);
-		if (r < 0)
-			cmd_fail(&cmd_umount, "%s", error.text);
-	}
+	r = container_hold(store, container.id, &error, &hold);
+	if (r == 0)
+		r = take_away(store, &container, &hold, keep, &error);
+	if (r < 0)
+		cmd_fail(&cmd_umount, "%s", error.text);
 	container_done(&container);
 	return r < 0 ? CMD_FAILED : CMD_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "core/mounted.h"
 #include "mount_point.h"
 #include "supervisor.h"
 
@@ -26,7 +27,7 @@ static int upgrade(const struct supervisor_process *process, const char *path)
 /* Where the mount of a supervisor is, or its process where that is not to be seen from here. */
 static char *place_of(const struct supervisor_process *process)
 {
-	char *path = process->dev ? mount_point_of_dev(process->dev) : NULL;
+	char *path = process->dev ? mounted_where(process->dev) : NULL;
 
 	if (!path && asprintf(&path, "process %d", (int)process->pid) < 0)
 		return NULL;

@@ -8,9 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cmd.h"
+#include "image/printable.h"
 
 static const struct cmd *const commands[] = {
 	&cmd_import, &cmd_images, &cmd_mount, &cmd_umount, &cmd_containers, &cmd_rm, &cmd_upgrade,
@@ -44,13 +46,16 @@ static void print_help(const struct cmd *cmd)
 
 int cmd_fail(const struct cmd *cmd, const char *format, ...)
 {
+	cleanup_free char *text = NULL;
+	cleanup_free char *shown = NULL;
 	va_list args;
 
-	fprintf(stderr, "cairn %s: ", cmd->name);
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
 	va_end(args);
-	fputc('\n', stderr);
+	shown = text ? printable_copy(text) : NULL;
+	fprintf(stderr, "cairn %s: %s\n", cmd->name, shown ? shown : strerror(ENOMEM));
 	return CMD_FAILED;
 }
 
@@ -101,6 +106,17 @@ bool cmd_check_operands(const struct cmd *cmd, int argc, int min, int max)
 	return false;
 }
 
+/*
+ * Whether we are root of the machine: uid 0 of a user namespace is somebody else, whose home it is.
+ * The number of the first one is the kernel's (include/linux/proc_ns.h, PROC_USER_INIT_INO).
+ */
+static bool is_root(void)
+{
+	struct stat st;
+
+	return geteuid() == 0 && (stat("/proc/self/ns/user", &st) < 0 || st.st_ino == 0xEFFFFFFDU);
+}
+
 /* Allocated, or NULL. */
 static char *default_root(void)
 {
@@ -112,7 +128,7 @@ static char *default_root(void)
 		return strdup(arg_root);
 	if (getenv("CAIRN_ROOT") && *getenv("CAIRN_ROOT"))
 		return strdup(getenv("CAIRN_ROOT"));
-	if (geteuid() == 0)
+	if (is_root())
 		return strdup("/var/lib/cairn");
 	if (data && *data == '/')
 		n = asprintf(&path, "%s/cairn", data);
@@ -131,7 +147,8 @@ static char *absolute(const char *path)
 	return !here || asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
 }
 
-int cmd_open_store(const struct cmd *cmd, struct store **ret)
+static int open_store(const struct cmd *cmd, struct store **ret,
+		      int (*open)(const char *path, struct error *error, struct store **ret))
 {
 	cleanup_free char *root = default_root();
 	cleanup_free char *path = root ? absolute(root) : NULL;
@@ -139,9 +156,19 @@ int cmd_open_store(const struct cmd *cmd, struct store **ret)
 
 	if (!path || !*root)
 		return cmd_fail(cmd, "the store has no path"), -EINVAL;
-	if (store_open(path, &error, ret) < 0)
+	if (open(path, &error, ret) < 0)
 		return cmd_fail(cmd, "%s", error.text), -EIO;
 	return 0;
+}
+
+int cmd_open_store(const struct cmd *cmd, struct store **ret)
+{
+	return open_store(cmd, ret, store_open);
+}
+
+int cmd_open_store_to_read(const struct cmd *cmd, struct store **ret)
+{
+	return open_store(cmd, ret, store_open_to_read);
 }
 
 const char *cmd_size(char text[16], unsigned long long size)

@@ -13,8 +13,6 @@
 
 #include "base/cleanup.h"
 
-DEFINE_CLEANUP(FILE *, file, fclose)
-
 char *mount_point_resolve(const char *path)
 {
 	cleanup_free char *copy = strdup(path), *parent = NULL;
@@ -36,77 +34,6 @@ char *mount_point_resolve(const char *path)
 		return NULL;
 	return asprintf(&whole, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, last) < 0 ? NULL
 											   : whole;
-}
-
-/* mountinfo writes space, tab, newline and backslash as three octal digits. */
-static void unescape(char *text)
-{
-	char *to = text;
-
-	for (; *text; text++) {
-		if (text[0] == '\\' && strspn(text + 1, "01234567") >= 3) {
-			*to++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 |
-				       (text[3] - '0'));
-			text += 3;
-		} else {
-			*to++ = *text;
-		}
-	}
-	*to = '\0';
-}
-
-/*
- * A line of mountinfo in parts: what is mounted and where.  False at the end.  The
- * line, which *path is part of, is the caller's to free.
- */
-static bool next_mount(FILE *file, char **line, dev_t *dev, char **path)
-{
-	size_t room = 0;
-	unsigned int major, minor;
-	char *rest, *field = NULL;
-
-	free(take_ptr(*line));
-	if (!file || getline(line, &room, file) <= 0)
-		return false;
-	rest = *line;
-	for (int i = 0; i < 5; i++) {
-		field = strsep(&rest, " ");
-		if (!field)
-			return false;
-		if (i == 2 && sscanf(field, "%u:%u", &major, &minor) == 2)
-			*dev = makedev(major, minor);
-	}
-	unescape(field);
-	*path = field;
-	return true;
-}
-
-bool mount_point_is_mounted(const char *path)
-{
-	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mountinfo", "re");
-	cleanup_free char *line = NULL;
-	char *point;
-	dev_t dev;
-
-	while (next_mount(file, &line, &dev, &point)) {
-		if (strcmp(point, path) == 0)
-			return true;
-	}
-	return false;
-}
-
-char *mount_point_of_dev(dev_t wanted)
-{
-	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mountinfo", "re");
-	cleanup_free char *line = NULL;
-	char *point;
-	dev_t dev = 0;
-
-	while (next_mount(file, &line, &dev, &point)) {
-		if (dev == wanted)
-			return strdup(point);
-	}
-	return NULL;
 }
 
 int mount_point_dev(const char *path, dev_t *ret)

@@ -3,7 +3,6 @@
 #ifndef TOOLS_MOUNT_POINT_H
 #define TOOLS_MOUNT_POINT_H
 
-#include <stdbool.h>
 #include <sys/types.h>
 
 /*
@@ -13,13 +12,8 @@
  */
 char *mount_point_resolve(const char *path);
 
-bool mount_point_is_mounted(const char *path);
-
 /* The st_dev of what is at a path, without a request to a FUSE daemon; 0 or negative errno. */
 int mount_point_dev(const char *path, dev_t *ret);
-
-/* Where a filesystem is mounted as this process sees it, allocated; NULL: nowhere. */
-char *mount_point_of_dev(dev_t dev);
 
 /* Runs a program found on PATH, and waits: its exit status, or 127; signals count as 128. */
 int process_run(char *const argv[]);

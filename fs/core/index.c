@@ -3,19 +3,26 @@
  * LMDB behind a small face.  Why its options are as they are:
  *
  * - MDB_NOSUBDIR: an index is one file, which can be renamed into place.
- * - MDB_NOTLS: reader slots belong to transactions, so that a thread may hold several.
- * - Readers use MDB_NOLOCK: a chain index never changes once it is in place.
+ * - MDB_NOTLS: readers belong to transactions, so that a thread may hold several.
+ * - MDB_NOLOCK: a chain index never changes once it is in place, and the state of a mount has one
+ *   user. For a file that several processes use, flock(2) of its directory takes the place of
+ *   LMDB's own locks: shared while one reads, exclusive while one writes. A process that is killed
+ *   leaves nothing behind then, neither a reader that keeps pages from being used again nor a
+ *   mutex: of LMDB's, waiters were seen to sleep for ever after their like had been killed.
  * - The map is far larger than any index; it costs address space only, because
  *   the file grows by what is written.  So there is no growing to get wrong.
  */
 #include "core/index.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -25,6 +32,8 @@ static const size_t map_size = (size_t)1 << 36;
 struct index {
 	MDB_env *env;
 	MDB_dbi tables[INDEX_MAX_TABLES];
+	int lock; /* the directory, for a file that several processes use; or -1 */
+	unsigned int n_begun; /* transactions that hold it */
 };
 
 /* LMDB's own codes, which are negative, and errno, which it gives positive, as -errno. */
@@ -50,13 +59,16 @@ void index_close(struct index *index)
 	if (!index)
 		return;
 	mdb_env_close(index->env);
+	if (index->lock >= 0)
+		close(index->lock);
 	free(index);
 }
 DEFINE_CLEANUP(struct index *, index, index_close)
 
-static int open_tables(struct index *index, const char *const names[], bool create)
+/* Opens the tables in one transaction; made as needed, it is one that writes. */
+static int try_tables(struct index *index, const char *const names[], bool create)
 {
-	MDB_txn *txn;
+	MDB_txn *txn = NULL;
 	int r = mdb_txn_begin(index->env, NULL, create ? 0 : MDB_RDONLY, &txn);
 
 	for (unsigned int i = 0; r == 0 && names[i]; i++)
@@ -66,6 +78,33 @@ static int open_tables(struct index *index, const char *const names[], bool crea
 	if (txn)
 		mdb_txn_abort(txn);
 	return r;
+}
+
+static int open_tables(struct index *index, const char *const names[], bool create)
+{
+	int r = try_tables(index, names, false);
+
+	return r == MDB_NOTFOUND && create ? try_tables(index, names, true) : r;
+}
+
+/* Waits for those who may not be at work at the same time. */
+static int lock(struct index *index, bool write)
+{
+	if (index->lock < 0 || index->n_begun++ > 0)
+		return 0;
+	while (flock(index->lock, write ? LOCK_EX : LOCK_SH) < 0) {
+		if (errno == EINTR)
+			continue;
+		index->n_begun--;
+		return -errno;
+	}
+	return 0;
+}
+
+static void unlock(struct index *index)
+{
+	if (index->lock >= 0 && --index->n_begun == 0)
+		flock(index->lock, LOCK_UN);
 }
 
 /* A file that ends before its last page would raise SIGBUS when read. */
@@ -80,50 +119,73 @@ static bool is_whole(MDB_env *env, int dirfd, const char *name)
 	       (uint64_t)st.st_size >= (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-int index_open(int dirfd, const char *name, enum index_mode mode, const char *const names[],
-	       struct index **ret)
+static int open_locked(struct index *index, int dirfd, const char *name, enum index_mode mode,
+		       const char *const names[])
 {
-	CLEANUP(cleanup_index) struct index *index = calloc(1, sizeof(*index));
-	unsigned int flags = MDB_NOSUBDIR | MDB_NOTLS;
+	unsigned int flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK;
 	struct stat st;
 	char path[320];
+	bool is_reader = mode == INDEX_READ || mode == INDEX_SHARED_READ;
 	int r;
 
-	if (!index)
-		return -ENOMEM;
-	if (mode == INDEX_READ && fd_stat(dirfd, name, &st) == 0 && st.st_size == 0)
+	if (is_reader && fd_stat(dirfd, name, &st) == 0 && st.st_size == 0)
 		return INDEX_DAMAGED;
-	if (mode == INDEX_READ)
-		flags |= MDB_RDONLY | MDB_NOLOCK;
+	if (is_reader)
+		flags |= MDB_RDONLY;
 	if (mode == INDEX_WRITE_ALONE)
-		flags |= MDB_NOSYNC | MDB_NOLOCK;
+		flags |= MDB_NOSYNC;
 	snprintf(path, sizeof(path), "%s%s%s", fd_path(dirfd).s, name ? "/" : "", name ? name : "");
 	r = mdb_env_create(&index->env);
 	if (r == 0)
 		r = mdb_env_set_maxdbs(index->env, INDEX_MAX_TABLES);
-	if (r == 0 && mode != INDEX_READ)
+	if (r == 0 && !is_reader)
 		r = mdb_env_set_mapsize(index->env, map_size);
 	if (r == 0)
 		r = mdb_env_open(index->env, path, flags, 0600);
 	if (r == 0 && !is_whole(index->env, dirfd, name))
 		return INDEX_DAMAGED;
 	if (r == 0)
-		r = open_tables(index, names, mode != INDEX_READ);
+		r = open_tables(index, names, !is_reader);
 	if (is_damage(r))
 		return INDEX_DAMAGED;
-	if (r != 0)
-		return error_of(r);
-	*ret = take_ptr(index);
-	return 0;
+	return error_of(r);
 }
 
+int index_open(int dirfd, const char *name, enum index_mode mode, const char *const names[],
+	       struct index **ret)
+{
+	CLEANUP(cleanup_index) struct index *index = calloc(1, sizeof(*index));
+	int r;
+
+	if (!index)
+		return -ENOMEM;
+	index->lock = -1;
+	if (mode == INDEX_WRITE || mode == INDEX_SHARED_READ) {
+		index->lock = fd_open(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
+		if (index->lock < 0)
+			return index->lock;
+	}
+	r = lock(index, mode == INDEX_WRITE);
+	if (r < 0)
+		return r;
+	r = open_locked(index, dirfd, name, mode, names);
+	unlock(index);
+	if (r == 0)
+		*ret = take_ptr(index);
+	return r;
+}
 int index_begin(struct index *index, bool write, struct index_txn *ret)
 {
 	MDB_txn *txn;
-	int r = mdb_txn_begin(index->env, NULL, write ? 0 : MDB_RDONLY, &txn);
+	int r = lock(index, write);
 
-	if (r != 0)
+	if (r < 0)
+		return r;
+	r = mdb_txn_begin(index->env, NULL, write ? 0 : MDB_RDONLY, &txn);
+	if (r != 0) {
+		unlock(index);
 		return error_of(r);
+	}
 	*ret = (struct index_txn){ .index = index, .handle = txn };
 	return 0;
 }
@@ -132,19 +194,23 @@ int index_commit(struct index_txn *txn)
 {
 	int r = txn->error;
 
-	if (r < 0)
+	if (r < 0) {
 		index_abort(txn);
-	else
-		r = error_of(mdb_txn_commit(txn->handle));
+		return r;
+	}
+	r = error_of(mdb_txn_commit(txn->handle));
 	txn->handle = NULL;
+	unlock(txn->index);
 	return r;
 }
 
 void index_abort(struct index_txn *txn)
 {
-	if (txn->handle)
-		mdb_txn_abort(txn->handle);
+	if (!txn->handle)
+		return;
+	mdb_txn_abort(txn->handle);
 	txn->handle = NULL;
+	unlock(txn->index);
 }
 
 static MDB_val val(const void *data, size_t size)

@@ -2,10 +2,10 @@
 /*
  * Ordered tables of bytes in one file: the only face of LMDB in this project.
  *
- * An index is opened by one process at a time for writing and by any number
- * for reading; it must not be carried over a fork.  A transaction belongs to
- * the thread that began it.  Values are valid until the transaction ends and
- * must be copied to live longer; they are not aligned.
+ * An index must not be carried over a fork.  A transaction belongs to
+ * the thread that began it; of a file that several processes use, one thread has transactions.
+ * Values are valid until the transaction ends and must be copied to live longer; they are not
+ * aligned.
  *
  * Writing is sticky: after the first failure of index_put or index_delete the
  * transaction does nothing more, and index_commit returns that failure.
@@ -26,7 +26,12 @@ enum {
 
 enum index_mode {
 	INDEX_READ, /* a finished file, which nobody writes any more */
-	INDEX_WRITE, /* made if absent; each commit is durable */
+	/*
+	 * By any number of processes: a transaction waits until no other one is at work that
+	 * writes, or, if it writes itself, none at all. Made if absent; each commit is durable.
+	 */
+	INDEX_WRITE,
+	INDEX_SHARED_READ, /* the same file, by one that only reads; a read-only disk will do */
 	/*
 	 * By one thread at a time of one process, without a lock file; survives the process, not
 	 * the machine.

@@ -21,6 +21,7 @@ took=$((($(date +%s%N) - began) / 1000000))
 cairn images >"$TMP/after"
 find "$store/layers" -mindepth 1 -maxdepth 1 | sort >"$TMP/layers.after"
 cairn rm image:1
+sweep
 cairn images >"$TMP/now"
 same "$TMP/before" "$TMP/now"
 
@@ -35,12 +36,14 @@ for round in $(seq 30); do
 	sleep "$(printf '0.%03d' $((round * took / 30 % 1000)))"
 	kill -9 "$pid" 2>"$TMP/none" || :
 	wait "$pid" 2>"$TMP/none" || :
+	sweep
 	cairn images >"$TMP/now"
 	if cmp -s "$TMP/now" "$TMP/after"; then
 		finished=$((finished + 1))
 		[ "$(find "$store/layers" -mindepth 1 -maxdepth 1 | wc -l)" = 3 ] || fail "round $round: layers"
 		cairn rm image:1
 	fi
+	sweep
 	cairn images >"$TMP/now"
 	same "$TMP/before" "$TMP/now"
 	nothing_left
@@ -58,6 +61,7 @@ for round in $(seq 10); do
 	sleep "$(printf '0.%03d' "$round")"
 	kill -9 "$pid" 2>"$TMP/none" || :
 	wait "$pid" 2>"$TMP/none" || :
+	sweep
 	cairn images >"$TMP/now"
 	cmp -s "$TMP/now" "$TMP/after" || same "$TMP/before" "$TMP/now"
 	nothing_left
@@ -82,6 +86,7 @@ wait "$pid" || status=$?
 [ "$status" = 130 ] || fail "interrupted: status $status, $(cat "$TMP/err")"
 grep -q 'interrupted$' "$TMP/err" || fail "not said: $(cat "$TMP/err")"
 [ -z "$(ls -A "$store/tmp")" ] || fail "left in tmp/ after an interrupt"
+sweep
 cairn images >"$TMP/now"
 same "$TMP/before" "$TMP/now"
 
@@ -91,6 +96,7 @@ pid=$!
 exec 3>"$TMP/pipe"
 head -c 3000000 "$TMP/image.tar.gz" >&3
 sleep 0.2
+sweep
 cairn images >"$TMP/now"
 [ -n "$(ls -A "$store/tmp")" ] || fail "the staging directory of a running import was removed"
 pids=

@@ -11,6 +11,11 @@ cairn() {
 	"$CAIRN" --root "$store" "$@"
 }
 
+# sweep: what a command leaves when it is killed, the next one that changes something removes.
+sweep() {
+	! cairn rm no/such/image 2>"$TMP/none" || fail "no/such/image is there"
+}
+
 # Nothing of a command that has ended is left in the store.
 nothing_left() {
 	[ -z "$(ls -A "$store/tmp")" ] || fail "left in tmp/: $(ls -A "$store/tmp")"

@@ -156,14 +156,37 @@ static void test_containers(void)
 		.image = digest('1'),
 	};
 	const char *const names[] = { "host/app:1" };
+	struct staging staging = { .fd = -1 };
+	struct container_hold hold = CONTAINER_NOT_HELD, other = CONTAINER_NOT_HELD;
 	struct container container, found;
 	struct store *store;
 	struct index_txn txn;
+	char *place;
 
 	assert(store_open(path, &error, &store) == 0);
-	assert(container_create(store, &request, &error, &container) == 0);
+	assert(container_create(store, &request, &error, &container, &hold) == 0);
 	assert(exists(store->containers, container.id));
-	assert(container_create(store, &request, &error, &found) == -EEXIST);
+	assert(container_create(store, &request, &error, &found, &other) == -EEXIST);
+	/* While it is being mounted nobody else has it, nor its mount point. */
+	assert(container_hold(store, container.id, &error, &other) == -EBUSY);
+	request.name = "other";
+	assert(container_create(store, &request, &error, &found, &other) == -EBUSY);
+	assert(strstr(error.text, "/mnt/x: container web is mounted there"));
+	container_hold_done(&hold);
+	assert(container_hold(store, container.id, &error, &hold) == 0);
+	assert(container_look(&container, &hold, &error, &place) == CONTAINER_UNMOUNTED);
+	assert(container_hold_layer(&container, &hold, &error) == 0);
+	/* What is held is not swept away, whatever the records say. */
+	assert(store_begin(store, true, &error, &txn) == 0);
+	container_delete(&txn, container.id);
+	assert(store_commit(&txn, &error) == 0);
+	assert(staging_begin(store, &error, &staging) == 0);
+	assert(store_collect(store, &staging, &error) == 0);
+	assert(exists(store->containers, container.id));
+	staging_end(&staging);
+	assert(store_begin(store, true, &error, &txn) == 0);
+	assert(container_save(&txn, &container) == 0);
+	assert(store_commit(&txn, &error) == 0);
 	assert(image_remove(store, names, 1, &error) == -EBUSY);
 	assert(strstr(error.text, "container web uses it"));
 	store = reopen(store);
@@ -175,6 +198,7 @@ static void test_containers(void)
 	assert(container_set_mount_point(store, container.id, NULL, &error) == 0);
 	assert(container_remove(store, container.id, &error) == 0);
 	assert(!exists(store->containers, container.id));
+	container_hold_done(&hold);
 	container_done(&container);
 	store_free(store);
 }

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -16,6 +17,8 @@
 #include "base/cleanup.h"
 #include "base/copy.h"
 #include "base/fd.h"
+#include "core/claim.h"
+#include "core/mounted.h"
 #include "core/whiteout.h"
 #include "image/image.h"
 #include "record.h"
@@ -188,8 +191,9 @@ static int copy_root(struct store *store, const struct digest *top, int dirfd)
 	return r < 0 ? r : copy_stat(to, &st);
 }
 
+/* *ret is the directory, locked. */
 static int make_directories(struct store *store, const struct digest *top,
-			    const struct container *container, struct staging *staging)
+			    const struct container *container, struct staging *staging, int *ret)
 {
 	cleanup_fd int fd = -1;
 	int r;
@@ -199,6 +203,8 @@ static int make_directories(struct store *store, const struct digest *top,
 	fd = fd_open(staging->fd, container->id, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
 	if (mkdirat(fd, "merged", 0755) < 0)
 		return -errno;
 	if (!container->read_only &&
@@ -209,7 +215,11 @@ static int make_directories(struct store *store, const struct digest *top,
 		r = -errno;
 	if (r == 0)
 		r = staging_publish(staging, container->id, store->containers, container->id);
-	return r == 0 && fsync(store->containers) < 0 ? -errno : r;
+	if (r == 0 && fsync(store->containers) < 0)
+		r = -errno;
+	if (r == 0)
+		*ret = take_fd(&fd);
+	return r;
 }
 
 static int fill(struct store *store, const struct container_request *request,
@@ -238,9 +248,152 @@ static int fill(struct store *store, const struct container_request *request,
 		       : -ENOMEM;
 }
 
+/* --- who has a container --- */
+
+void container_hold_done(struct container_hold *hold)
+{
+	int *fds[] = { &hold->dir, &hold->upper, &hold->work };
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (*fds[i] >= 0)
+			close(take_fd(fds[i]));
+	}
+}
+
+int container_hold(struct store *store, const char *id, struct error *error,
+		   struct container_hold *ret)
+{
+	cleanup_fd int fd = fd_open(store->containers, id, O_RDONLY | O_DIRECTORY, 0);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return error_errno(error, fd, "container %s", id);
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return error_set(error, -EBUSY, "container %s: another command is at work on it",
+				 id);
+	ret->dir = take_fd(&fd);
+	return 0;
+}
+
+static int claim_part(const struct container_hold *hold, const char *part, int *ret)
+{
+	cleanup_fd int fd = fd_open(hold->dir, part, O_RDONLY | O_DIRECTORY, 0);
+	int r = fd < 0 ? fd : claim_take(fd, hold->work >= 0 ? hold->work : fd);
+
+	if (r == 0)
+		*ret = take_fd(&fd);
+	return r == -ENOENT ? 0 : r;
+}
+
+int container_hold_layer(const struct container *container, struct container_hold *hold,
+			 struct error *error)
+{
+	int r;
+
+	if (hold->dir < 0 || container->read_only)
+		return 0;
+	r = claim_part(hold, "work", &hold->work);
+	if (r == 0)
+		r = claim_part(hold, "upper", &hold->upper);
+	if (r == -EBUSY)
+		return error_set(error, r, "container %s is mounted, perhaps in another namespace",
+				 container->name);
+	return r < 0 ? error_errno(error, r, "container %s", container->name) : 0;
+}
+
+/* Where its upper is mounted now, allocated; NULL: nowhere that we see, on top. */
+static char *find_layer(const struct container_hold *hold)
+{
+	cleanup_fd int work = fd_open(hold->dir, "work", O_RDONLY | O_DIRECTORY, 0);
+	cleanup_free char *place = NULL;
+	uint64_t id = work < 0 ? 0 : claim_mount(work, &place);
+
+	return id && mounted_id(place, NULL) == id ? take_ptr(place) : NULL;
+}
+
+static bool is_image(const struct container *container, const char *source)
+{
+	return strncmp(source, "cairn:", 6) == 0 && strcmp(source + 6, container->image_name) == 0;
+}
+
+int container_look(const struct container *container, const struct container_hold *hold,
+		   struct error *error, char **place)
+{
+	cleanup_free char *source = NULL;
+	int r;
+
+	*place = container->read_only || hold->dir < 0 ? NULL : find_layer(hold);
+	if (*place)
+		return CONTAINER_MOUNTED;
+	r = container->mount_point ? mounted_at(container->mount_point, &source) : MOUNTED_NOTHING;
+	if (r < 0)
+		return error_errno(error, r, "%s", container->mount_point);
+	if (r == MOUNTED_NOTHING)
+		return CONTAINER_UNMOUNTED;
+	/* One without a layer of its own is like any other of its image. */
+	if (r == MOUNTED_OTHER || !container->read_only || !is_image(container, source))
+		return error_set(error, -EBUSY, "%s: something else is mounted there",
+				 container->mount_point);
+	*place = strdup(container->mount_point);
+	return *place ? CONTAINER_MOUNTED : error_errno(error, -ENOMEM, "%s", container->name);
+}
+
+/* --- mount points --- */
+
+struct mount_point_search {
+	struct store *store;
+	const struct container *self;
+	struct error *error;
+	char stale[17]; /* one that was mounted there, and is not any more */
+};
+
+/* Whether a container that was mounted there is, or is about to be: 0, 1 if not, or -EBUSY. */
+static int check_neighbour(void *context, const struct container *other)
+{
+	CLEANUP(container_hold_done) struct container_hold hold = CONTAINER_NOT_HELD;
+	struct mount_point_search *search = context;
+	cleanup_free char *place = NULL;
+	struct error ignored;
+
+	if (!other->mount_point || strcmp(other->id, search->self->id) == 0 ||
+	    strcmp(other->mount_point, search->self->mount_point) != 0)
+		return 0;
+	if (container_hold(search->store, other->id, &ignored, &hold) < 0 ||
+	    container_look(other, &hold, &ignored, &place) != CONTAINER_UNMOUNTED)
+		return error_set(search->error, -EBUSY, "%s: container %s is mounted there",
+				 other->mount_point, other->name);
+	memcpy(search->stale, other->id, sizeof(search->stale));
+	return 1;
+}
+
+/*
+ * No other container may be mounted where this one is to be; one that was, on a machine that went
+ * down meanwhile, is mounted nowhere now. Inside the write transaction.
+ */
+static int free_mount_point(struct store *store, struct index_txn *txn,
+			    const struct container *container, struct error *error)
+{
+	struct mount_point_search search = { .store = store, .self = container, .error = error };
+	int r;
+
+	while ((r = container_each(txn, check_neighbour, &search)) == 1) {
+		CLEANUP(cleanup_container) struct container stale = { 0 };
+
+		r = container_find(txn, search.stale, &stale);
+		if (r <= 0)
+			return r < 0 ? error_errno(error, r, "container %s", search.stale) : 0;
+		free(take_ptr(stale.mount_point));
+		r = container_save(txn, &stale);
+		if (r < 0)
+			return error_errno(error, r, "container %s", stale.name);
+	}
+	return r;
+}
+
 /* Inside the write transaction. */
 static int create(struct store *store, struct index_txn *txn, struct staging *staging,
-		  const struct container *container, struct error *error)
+		  const struct container *container, struct error *error, int *dir)
 {
 	CLEANUP(cleanup_image) struct image image = { 0 };
 	CLEANUP(cleanup_container) struct container other = { 0 };
@@ -253,19 +406,24 @@ static int create(struct store *store, struct index_txn *txn, struct staging *st
 		r = container_find(txn, container->name, &other);
 	if (r > 0 && strcmp(other.name, container->name) == 0)
 		return error_set(error, -EEXIST, "there is a container named %s", container->name);
-	if (r >= 0 || r == -ENOTUNIQ)
+	if (r >= 0 || r == -ENOTUNIQ) {
+		r = free_mount_point(store, txn, container, error);
+		if (r < 0)
+			return r;
 		r = make_directories(store, &image.layers[image.n_layers - 1].branch, container,
-				     staging);
+				     staging, dir);
+	}
 	if (r == 0)
 		r = container_save(txn, container);
 	return r < 0 ? error_errno(error, r, "container %s cannot be made", container->name) : 0;
 }
 
 int container_create(struct store *store, const struct container_request *request,
-		     struct error *error, struct container *ret)
+		     struct error *error, struct container *ret, struct container_hold *hold)
 {
 	CLEANUP(cleanup_staging) struct staging staging = { .fd = -1 };
 	CLEANUP(cleanup_container) struct container container = { 0 };
+	cleanup_fd int dir = -1;
 	struct index_txn txn;
 	int r = fill(store, request, &container);
 
@@ -276,7 +434,7 @@ int container_create(struct store *store, const struct container_request *reques
 		r = store_begin(store, true, error, &txn);
 	if (r < 0)
 		return r;
-	r = create(store, &txn, &staging, &container, error);
+	r = create(store, &txn, &staging, &container, error, &dir);
 	if (r == 0)
 		r = store_commit(&txn, error);
 	index_abort(&txn);
@@ -284,6 +442,7 @@ int container_create(struct store *store, const struct container_request *reques
 		return store_collect(store, &staging, &(struct error){ 0 }), r;
 	*ret = container;
 	container = (struct container){ 0 };
+	hold->dir = take_fd(&dir);
 	return 0;
 }
 
@@ -300,9 +459,17 @@ int container_set_mount_point(struct store *store, const char *id, const char *m
 	if (r > 0) {
 		free(container.mount_point);
 		container.mount_point = mount_point ? strdup(mount_point) : NULL;
-		r = mount_point && !container.mount_point ? -ENOMEM
-							  : container_save(&txn, &container);
+		if (mount_point && !container.mount_point)
+			r = -ENOMEM;
 	}
+	if (r > 0 && mount_point && free_mount_point(store, &txn, &container, error) < 0) {
+		index_abort(&txn);
+		return -EBUSY;
+	}
+	if (r > 0)
+		r = container_save(&txn, &container);
+	else if (r == 0)
+		r = -ENOENT; /* removed meanwhile */
 	if (r < 0) {
 		index_abort(&txn);
 		return error_errno(error, r, "container %s", id);
@@ -322,5 +489,9 @@ int container_remove(struct store *store, const char *id, struct error *error)
 		return r;
 	container_delete(&txn, id);
 	r = store_commit(&txn, error);
-	return r < 0 ? r : store_collect(store, &staging, error);
+	if (r < 0)
+		return r;
+	/* It is held by us, and what is held the collection leaves alone. */
+	fd_rename(store->containers, id, staging.fd, id, 0);
+	return store_collect(store, &staging, error);
 }

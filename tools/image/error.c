@@ -5,25 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "image/printable.h"
+
 /* Appends `text` at `at`, made printable, as far as there is room; the new end. */
 static size_t append(struct error *error, size_t at, const char *text)
 {
-	static const char hex[] = "0123456789abcdef";
-
-	for (; *text && at + 5 < sizeof(error->text); text++) {
-		unsigned char c = (unsigned char)*text;
-
-		if (c >= 0x20 && c != 0x7f) {
-			error->text[at++] = (char)c;
-			continue;
-		}
-		error->text[at++] = '\\';
-		error->text[at++] = 'x';
-		error->text[at++] = hex[c >> 4];
-		error->text[at++] = hex[c & 15];
-	}
-	error->text[at] = '\0';
-	return at;
+	return at + printable(error->text + at, sizeof(error->text) - at, text);
 }
 
 int error_set(struct error *error, int r, const char *format, ...)

@@ -138,9 +138,14 @@ static int make(struct layer_tree *tree, struct newborn *object, bool *ret_stand
 	*ret_stands_in = false;
 	if (S_ISREG(meta->mode))
 		return fd_open(object->parent, object->name, O_WRONLY | O_CREAT | O_EXCL, 0600);
-	if (S_ISLNK(meta->mode))
-		r = symlinkat(archive_entry_symlink(object->entry), object->parent, object->name);
-	else
+	if (S_ISLNK(meta->mode)) {
+		const char *target = archive_entry_symlink(object->entry);
+
+		/* A link to nowhere at all is none that a filesystem could hold. */
+		if (!target || !*target)
+			return -EINVAL;
+		r = symlinkat(target, object->parent, object->name);
+	} else
 		r = mknodat(object->parent, object->name, meta->mode, meta->rdev);
 	if (r < 0 && errno == EPERM && !tree->site->privileged && !S_ISLNK(meta->mode)) {
 		*ret_stands_in = true;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "image/printable.h"
 #include "manifest_impl.h"
 
 static void manifest_done(struct manifest *manifest)
@@ -155,6 +156,8 @@ int manifest_read_config(struct bundle *bundle, const char *name, const struct d
 		r = copy_string(config, "os", &manifest->os);
 	if (r == 0)
 		r = copy_string(config, "created", &manifest->created);
+	if (r == 0 && manifest->created && !printable_is_date(manifest->created))
+		free(take_ptr(manifest->created));
 	if (r < 0)
 		return error_errno(error, r, "'%s' in the archive", name);
 	return read_diff_ids(config, name, error, manifest);

@@ -86,7 +86,8 @@ static int sweep_one(struct store *store, const char *name)
 		return errno == EWOULDBLOCK ? 0 : -errno;
 	/* Its name goes last, so that another command finds it until all is done. */
 	r = fd_remove_tree(store->tmp, name);
-	return r < 0 ? r : 1;
+	/* Something is mounted in it: no reason to refuse all commands. It is for the next one. */
+	return r < 0 && r != -EBUSY ? r : 1;
 }
 
 /* Whether a dead staging directory is there, without removing it. */

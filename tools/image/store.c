@@ -84,21 +84,29 @@ static int open_directories(struct store *store)
 	return r < 0 ? r : open_directory(blobs, "sha256", &store->blobs);
 }
 
-/* Writes the format into a new store, or refuses another one. */
-static int check_format(struct store *store, struct error *error)
+/* Writes the format into a new store. */
+static int write_format(struct store *store, struct error *error)
 {
 	struct index_txn txn;
-	struct index_value value;
 	int r = store_begin(store, true, error, &txn);
 
 	if (r < 0)
 		return r;
+	index_put(&txn, STORE_META, format_key, strlen(format_key), format_version,
+		  strlen(format_version));
+	return store_commit(&txn, error);
+}
+
+/* Refuses a store of another format. */
+static int check_format(struct store *store, struct error *error)
+{
+	struct index_txn txn;
+	struct index_value value;
+	int r = store_begin(store, false, error, &txn);
+
+	if (r < 0)
+		return r;
 	r = index_get(&txn, STORE_META, format_key, strlen(format_key), &value);
-	if (r == INDEX_ABSENT) {
-		index_put(&txn, STORE_META, format_key, strlen(format_key), format_version,
-			  strlen(format_version));
-		return store_commit(&txn, error);
-	}
 	if (r == INDEX_FOUND && (value.size != strlen(format_version) ||
 				 memcmp(value.data, format_version, value.size) != 0))
 		r = error_set(error, -EPROTONOSUPPORT, "store %s: its format is %.*s, not %s",
@@ -107,15 +115,15 @@ static int check_format(struct store *store, struct error *error)
 	else if (r < 0)
 		r = error_errno(error, r, "store %s", store->path);
 	index_abort(&txn);
-	return r < 0 ? r : 0;
+	return r == INDEX_ABSENT ? write_format(store, error) : r < 0 ? r : 0;
 }
 
-static int open_index(struct store *store, struct error *error)
+static int open_index(struct store *store, enum index_mode mode, struct error *error)
 {
 	static const char *const tables[] = {
 		"meta", "images", "tags", "layers", "containers", NULL
 	};
-	int r = index_open(store->root, "store.mdb", INDEX_WRITE, tables, &store->index);
+	int r = index_open(store->root, "store.mdb", mode, tables, &store->index);
 
 	if (r == INDEX_DAMAGED)
 		return error_set(error, -EUCLEAN, "store %s: store.mdb is damaged", store->path);
@@ -124,24 +132,51 @@ static int open_index(struct store *store, struct error *error)
 	return check_format(store, error);
 }
 
-int store_open(const char *path, struct error *error, struct store **ret)
+static struct store *store_new(const char *path)
 {
-	CLEANUP(cleanup_store) struct store *store = calloc(1, sizeof(*store));
-	int r;
+	struct store *store = calloc(1, sizeof(*store));
 
 	if (!store)
-		return error_errno(error, -ENOMEM, "store %s", path);
+		return NULL;
 	store->root = store->layers = store->chains = store->blobs = -1;
 	store->containers = store->tmp = -1;
 	store->path = strdup(path);
-	r = store->path ? make_path(store->path) : -ENOMEM;
+	return store->path ? store : (store_free(store), NULL);
+}
+
+int store_open(const char *path, struct error *error, struct store **ret)
+{
+	CLEANUP(cleanup_store) struct store *store = store_new(path);
+	int r = store ? make_path(store->path) : -ENOMEM;
+
 	if (r == 0)
 		r = open_directories(store);
 	if (r < 0)
 		return error_errno(error, r, "store %s", path);
-	r = open_index(store, error);
+	r = open_index(store, INDEX_WRITE, error);
 	if (r == 0)
 		r = store_sweep(store, error);
+	if (r < 0)
+		return r;
+	*ret = take_ptr(store);
+	return 0;
+}
+
+int store_open_to_read(const char *path, struct error *error, struct store **ret)
+{
+	CLEANUP(cleanup_store) struct store *store = store_new(path);
+	struct stat st;
+	int r;
+
+	if (!store)
+		return error_errno(error, -ENOMEM, "store %s", path);
+	store->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* One that is not there, or has never been used, is made. */
+	if (store->root < 0 ? errno == ENOENT : fd_stat(store->root, "store.mdb", &st) == -ENOENT)
+		return store_open(path, error, ret);
+	if (store->root < 0)
+		return error_errno(error, -errno, "store %s", path);
+	r = open_index(store, INDEX_SHARED_READ, error);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(store);

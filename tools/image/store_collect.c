@@ -6,8 +6,10 @@
  */
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -85,8 +87,27 @@ static int add_container(void *context, const struct container *container)
 	return names_add(&live->containers, container->id, "");
 }
 
-/* Moves what is not in `names` out of `dirfd`. */
-static int move_dead(int dirfd, struct names *names, struct staging *staging)
+/*
+ * Whether a command, or a mount, has the directory of a container: one whose record has gone while
+ * it was being mounted, say. It is left for the next time.
+ */
+static bool is_held(int dirfd, const char *name)
+{
+	static const char *const parts[] = { ".", "upper", "work" };
+	cleanup_fd int dir = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+
+	for (size_t i = 0; dir >= 0 && i < sizeof(parts) / sizeof(*parts); i++) {
+		cleanup_fd int fd = fd_open(dir, parts[i], O_RDONLY | O_DIRECTORY, 0);
+
+		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
+			return true;
+	}
+	return false;
+}
+
+/* Moves what is not in `names` out of `dirfd`, but not what `spare` (if not NULL) says yes of. */
+static int move_dead(int dirfd, struct names *names, struct staging *staging,
+		     bool (*spare)(int dirfd, const char *name))
 {
 	cleanup_dir DIR *dir = NULL;
 	struct dirent *entry;
@@ -98,7 +119,7 @@ static int move_dead(int dirfd, struct names *names, struct staging *staging)
 		qsort(names->items, names->n_items, sizeof(*names->items), compare);
 	while ((errno = 0, entry = readdir(dir))) {
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-		    names_has(names, entry->d_name))
+		    names_has(names, entry->d_name) || (spare && spare(dirfd, entry->d_name)))
 			continue;
 		r = fd_rename(dirfd, entry->d_name, staging->fd, entry->d_name, 0);
 		if (r < 0 && r != -ENOENT)
@@ -119,13 +140,13 @@ int store_collect(struct store *store, struct staging *staging, struct error *er
 	if (r == 0)
 		r = container_each(&txn, add_container, &live);
 	if (r == 0)
-		r = move_dead(store->layers, &live.layers, staging);
+		r = move_dead(store->layers, &live.layers, staging, NULL);
 	if (r == 0)
-		r = move_dead(store->chains, &live.chains, staging);
+		r = move_dead(store->chains, &live.chains, staging, NULL);
 	if (r == 0)
-		r = move_dead(store->blobs, &live.blobs, staging);
+		r = move_dead(store->blobs, &live.blobs, staging, NULL);
 	if (r == 0)
-		r = move_dead(store->containers, &live.containers, staging);
+		r = move_dead(store->containers, &live.containers, staging, is_held);
 	index_abort(&txn);
 	live_done(&live);
 	return r < 0 ? error_errno(error, r, "store %s: cannot be tidied", store->path) : 0;

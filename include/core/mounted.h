@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is mounted where, as this process sees it. Nothing here asks a FUSE daemon: what is mounted
+ * may be dead. From any thread.
+ */
+#ifndef CORE_MOUNTED_H
+#define CORE_MOUNTED_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum { MOUNTED_NOTHING = 0, MOUNTED_CAIRNFS, MOUNTED_OTHER };
+
+/*
+ * What is mounted at `path`, on top: one of these, or negative errno. `path` is as
+ * /proc/self/mountinfo has it, absolute and without symbolic links. *source (if not NULL) is
+ * allocated, and says of a cairnfs what its source is.
+ */
+int mounted_at(const char *path, char **source);
+
+/*
+ * The number of the mount that `path` is in, which no later mount gets (before Linux 6.8: one that
+ * a later mount may get); 0: not known. *dev (if not NULL) is its st_dev then.
+ */
+uint64_t mounted_id(const char *path, uint64_t *dev);
+
+/* Where a filesystem is mounted, allocated; NULL: nowhere. */
+char *mounted_where(dev_t dev);
+
+#endif

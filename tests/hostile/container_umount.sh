@@ -1,0 +1,137 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-3.0-or-later
+# cairn umount unmounts a container and nothing else, and removes what was written in it only when it is mounted nowhere any more,
+# whatever else is mounted there, and whoever else is at work.
+. "$(dirname "$0")/../tools/lib.sh"
+need_root
+need_fuse
+need tar mount unshare
+
+two_layers
+oci_layout "$TMP/app" 1 cat "$TMP/low.tar" "$TMP/high.tar"
+cairn import "$TMP/app" >"$TMP/out"
+mkdir "$TMP/mnt"
+mnt=$TMP/mnt
+
+# written ID: what was written in the container is there.
+written() {
+	[ "$(cat "$store/containers/$1/upper/new")" = precious ] || fail "$2: what was written is gone"
+	[ "$(cairn containers | grep -c "^$1")" = 1 ] || fail "$2: the record is gone"
+}
+id_of() {
+	cairn containers | grep " $1 " | cut -d' ' -f1
+}
+
+# ---- something else is mounted over it ----
+cairn mount --name web app:1 "$mnt"
+web=$(id_of web)
+echo precious >"$mnt/new"
+mount -t tmpfs none "$mnt"
+echo other >"$mnt/other"
+for key in web "$mnt"; do
+	fails 1 "^cairn umount: $mnt: something else is mounted there" cairn umount "$key"
+done
+fails 1 "^cairn umount: $mnt: something else is mounted there" cairn umount --keep web
+[ "$(cat "$mnt/other")" = other ] || fail "the wrong mount was unmounted"
+written "$web" "mounted over"
+umount "$mnt"
+[ "$(cat "$mnt/new")" = precious ] || fail "it is not mounted any more"
+
+# ---- another container there is refused ----
+fails 1 "$mnt: container web is mounted there" cairn mount --name second app:1 "$mnt"
+[ -z "$(id_of second)" ] || fail "a second container was made"
+written "$web" "a second one on the same place"
+
+# ---- it is mounted in another mount namespace only ----
+rm -f "$TMP/go"
+mkfifo "$TMP/go" "$TMP/up"
+# shellcheck disable=SC2016 # the other shell's
+background unshare -m --propagation private sh -c 'echo up >"$0/up"; read -r _ <"$0/go"; cat "$0/mnt/new" >"$0/seen"; umount "$0/mnt"; echo down >"$0/up"' "$TMP"
+read -r _ <"$TMP/up"
+umount "$mnt"
+fails 1 "container web is mounted, perhaps in another namespace" cairn umount web
+fails 1 "container web is mounted, perhaps in another namespace" cairn umount --keep web
+written "$web" "mounted in another namespace"
+echo go >"$TMP/go"
+read -r _ <"$TMP/up"
+[ "$(cat "$TMP/seen")" = precious ] || fail "it was removed under the other namespace"
+
+# ---- the recorded place holds another filesystem by now ----
+mount -t tmpfs none "$mnt"
+fails 1 "something else is mounted there" cairn umount web
+mountpoint -q "$mnt" || fail "another filesystem was unmounted"
+umount "$mnt"
+# Another cairnfs, even one of the same image.
+mkdir "$TMP/branch"
+mount_cairnfs cairn:app:1 "$mnt" -o "lowerdir=$TMP/branch"
+fails 1 "something else is mounted there" cairn umount web
+mountpoint -q "$mnt" || fail "another cairnfs was unmounted"
+umount "$mnt"
+written "$web" "another filesystem"
+
+# ---- kept, and mounted nowhere: then it goes ----
+cairn umount --keep web
+cairn mount --name web app:1 "$mnt"
+[ "$(cat "$mnt/new")" = precious ] || fail "not kept"
+cairn umount web
+[ -z "$(ls "$store/containers")" ] || fail "left: $(ls "$store/containers")"
+
+# ---- while it comes up ----
+cat >"$TMP/slow" <<'END'
+#!/bin/sh
+echo up >"$TMP/up"
+read -r _ <"$TMP/go"
+exec "$CAIRNFS" "$@"
+END
+chmod +x "$TMP/slow"
+CAIRN_CAIRNFS=$TMP/slow background "$CAIRN" --root "$store" mount --name slow app:1 "$mnt"
+read -r _ <"$TMP/up"
+slow=$(id_of slow)
+fails 1 "another command is at work on it" cairn umount slow
+fails 1 "another command is at work on it" cairn umount --keep slow
+fails 1 "$mnt: container slow is mounted there" cairn mount --name third app:1 "$mnt"
+[ -d "$store/containers/$slow/upper" ] || fail "removed while it was coming up"
+echo go >"$TMP/go"
+mounted() {
+	mountpoint -q "$mnt"
+}
+wait_for mounted
+wait "$!"
+echo precious >"$mnt/new"
+written "$slow" "after it has come up"
+cairn umount slow
+
+# has_ended: what the command had started.
+has_ended() {
+	for pid in $(marked_processes); do
+		! grep -qsF -e cairnfs -e "$TMP/slow" "/proc/$pid/cmdline" || return 1
+	done
+}
+
+# The command that mounts is killed, and what it started goes on: either it is mounted or it is gone, and nothing is stuck.
+for dir in "" "$mnt"; do
+	CAIRN_CAIRNFS=$TMP/slow background "$CAIRN" --root "$store" mount --name slow app:1 $dir
+	read -r _ <"$TMP/up"
+	kill -9 "$!"
+	wait "$!" || :
+	cairn umount slow
+	echo go >"$TMP/go"
+	wait_for has_ended
+	[ -z "$dir" ] || ! mountpoint -q "$mnt" || fail "a container that is gone was mounted"
+	sweep
+	cairn images >"$TMP/out"
+	cairn containers >"$TMP/out"
+	[ "$(wc -l <"$TMP/out")" = 1 ] || fail "left: $(cat "$TMP/out")"
+	[ -z "$(ls "$store/containers" "$store/tmp" | grep -v :)" ] || fail "left: $(ls "$store/containers" "$store/tmp")"
+done
+
+# ---- something mounted in what a killed command has left is in nobody's way ----
+mkdir -p "$store/tmp/0123456789abcdef/dead/merged"
+mount -t tmpfs none "$store/tmp/0123456789abcdef/dead/merged"
+cairn images >"$TMP/out"
+cairn mount --name after app:1 "$mnt"
+cairn umount after
+umount "$store/tmp/0123456789abcdef/dead/merged"
+sweep
+cairn images >"$TMP/out"
+[ -z "$(ls "$store/tmp")" ] || fail "not swept: $(ls "$store/tmp")"
