@@ -93,7 +93,7 @@ static int make(struct fs *fs, const struct thing *thing, int parent, int dirfd,
 	/* A symbolic link has whatever owner it can have, where others have theirs beside them. */
 	if (fs->config->override != OVERRIDE_NONE)
 		return make_object(newborn, mode, dirfd, name);
-	creds_assume(thing->caller);
+	creds_assume(fs, thing->caller);
 	r = make_object(newborn, mode, dirfd, name);
 	creds_drop();
 	return r;

@@ -38,7 +38,7 @@ struct quiet_note {
 struct kept_caps {
 	uint32_t is_kept; /* the rest is there */
 	uint32_t format, marks, origin; /* as probe.c numbers them */
-	uint32_t can_exchange, can_rename_whiteout, can_acl;
+	uint32_t can_exchange, can_rename_whiteout, can_acl, can_user_xattr;
 };
 
 /* Memory that the workers of a mount share, zeroed at first. */
@@ -73,6 +73,7 @@ struct fs_config {
 	int ledger_fd; /* shared like that (ledger.h); 0: none */
 	int ino32_fd; /* and this, for short numbers (ino32.h); 0: long ones are shown */
 	bool is_restart; /* another worker served this mount before */
+	bool loses_caps; /* with another fsuid: they have to be raised again (creds.c) */
 };
 
 /* What the filesystem of upper and the kernel can do; measured once at mount. */
@@ -81,6 +82,7 @@ struct caps {
 	bool can_exchange; /* RENAME_EXCHANGE */
 	bool can_rename_whiteout; /* RENAME_WHITEOUT */
 	bool can_acl; /* POSIX ACLs are kept */
+	bool can_user_xattr; /* xattrs of the user namespace are */
 	const char *origin_xattr; /* of the trusted or user namespace; NULL: none */
 };
 

@@ -77,9 +77,12 @@ static int mount_options(const struct options *options, struct fuse_args *args)
 /* The descriptor of a mount that mount.fuse3 made for us (drop_privileges), or -1. */
 int daemon_given_fd(const struct options *options)
 {
-	int fd;
+	int fd, end = 0;
 
-	return sscanf(options->mountpoint, "/dev/fd/%d", &fd) == 1 && fd > 2 ? fd : -1;
+	return sscanf(options->mountpoint, "/dev/fd/%d%n", &fd, &end) == 1 && fd > 2 &&
+			       !options->mountpoint[end]
+		       ? fd
+		       : -1;
 }
 
 int daemon_mount(struct daemon *daemon)

@@ -250,8 +250,10 @@ static bool add_looked_up(struct page *page, struct node *dir, const struct list
 		r = op_entry_param(page->req, &entry, &param);
 	if (r < 0)
 		return add_bare(page, listed);
-	if (!attempt_tell(entry.node))
+	if (!attempt_tell(entry.node)) {
+		page->error = -ENOMEM;
 		return false;
+	}
 	if (add(page, listed->name, &param, listed->cookie))
 		return true;
 	attempt_untell(entry.node);

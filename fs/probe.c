@@ -43,6 +43,7 @@ void probe_keep(const struct caps *caps, struct kept_caps *ret)
 	ret->can_exchange = caps->can_exchange;
 	ret->can_rename_whiteout = caps->can_rename_whiteout;
 	ret->can_acl = caps->can_acl;
+	ret->can_user_xattr = caps->can_user_xattr;
 	__atomic_store_n(&ret->is_kept, 1, __ATOMIC_RELEASE);
 }
 
@@ -55,6 +56,7 @@ bool probe_recall(const struct kept_caps *kept, struct caps *ret)
 			      .can_exchange = kept->can_exchange,
 			      .can_rename_whiteout = kept->can_rename_whiteout,
 			      .can_acl = kept->can_acl,
+			      .can_user_xattr = kept->can_user_xattr,
 			      .origin_xattr = origins[kept->origin] };
 	return true;
 }
@@ -87,6 +89,8 @@ int probe_upper(const struct fs_config *config, int scratch, struct caps *ret)
 				   fd_rename(scratch, a, scratch, b, RENAME_WHITEOUT) == 0;
 	n = xattr_get(config->upper, "system.posix_acl_default", NULL, 0);
 	caps.can_acl = n >= 0 || n == -ENODATA;
+	n = xattr_get(config->upper, "user.cairn.probe", NULL, 0);
+	caps.can_user_xattr = n >= 0 || n == -ENODATA;
 	unlinkat(scratch, a, 0);
 	unlinkat(scratch, b, 0);
 	/* A device in the place of a name is only good if it can be put there in one step. */

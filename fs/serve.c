@@ -112,13 +112,17 @@ int daemon_serve(struct daemon *daemon, const struct supervised *supervised)
 		close(take_fd(&daemon->launcher));
 	umask(0);
 	/* So that creating files as their owners does not cost the rights to do so. */
-	prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP);
+	daemon->stack.config.loses_caps = prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) < 0;
 	if (daemon->options.debug)
 		fuse_set_log_func(print_log);
 	r = fs_open(&daemon->stack.config, &fs);
 	if (r == FS_STALE_CHAIN)
 		syslog(LOG_WARNING, "chain index %s cannot be used: reading the branches",
 		       daemon->options.chain);
+	if (r >= 0 && fs->config->upper >= 0 && !fs->caps.can_user_xattr && !supervised->is_restart)
+		daemon_complain("upperdir %s takes no user xattrs: files lose them when they are "
+				"copied up",
+				daemon->options.upperdir);
 	if (r >= 0)
 		r = serve(fs, daemon, supervised);
 	/* Another worker goes on, or is to. */

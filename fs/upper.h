@@ -117,7 +117,7 @@ int staged_publish(struct staged *staged, int dirfd, const char *name, unsigned 
  * The calling thread creates files as `caller` from here to creds_drop: the
  * filesystem then sets owner and group itself, in one step with the name.
  */
-void creds_assume(const struct caller *caller);
+void creds_assume(const struct fs *fs, const struct caller *caller);
 void creds_drop(void);
 
 /* --- owners (owner.c) --- */

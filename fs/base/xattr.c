@@ -105,5 +105,7 @@ bool xattr_may_be_refused(const char *name, int error)
 {
 	if (error != -EPERM && error != -EOPNOTSUPP && error != -EACCES)
 		return false;
+	if (strncmp(name, "user.", 5) == 0)
+		return error == -EOPNOTSUPP;
 	return strncmp(name, "trusted.", 8) == 0 || strncmp(name, "security.", 9) == 0;
 }

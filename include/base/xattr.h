@@ -40,7 +40,8 @@ size_t xattr_list_filter(char *names, size_t size, bool (*drop)(const char *name
 
 /*
  * Whether a failure to copy this attribute is no failure of the copy: it is of
- * a namespace (trusted, security) that wants privileges, and was refused.
+ * a namespace (trusted, security) that wants privileges, and was refused; or the user's, and the
+ * filesystem takes none, as kernel overlayfs has it.
  */
 bool xattr_may_be_refused(const char *name, int error);
 
