@@ -316,8 +316,11 @@ static void say_ready(const struct supervised *supervised)
 		supervised->alone->ready(supervised->alone->context);
 }
 
-/* The first thread; where there is no room for it, it is tried until there is. */
-static void add_first_thread(struct loop *loop)
+/*
+ * The first thread. Where there is no room for it, a mount that is used already waits until there
+ * is; one that nobody has seen yet fails.
+ */
+static int add_first_thread(struct loop *loop, bool is_restart)
 {
 	const struct timespec pause = { .tv_nsec = 20000000 };
 	int r;
@@ -326,10 +329,12 @@ static void add_first_thread(struct loop *loop)
 		pthread_mutex_lock(&loop->lock);
 		r = create_thread(loop);
 		pthread_mutex_unlock(&loop->lock);
-	} while (r < 0 && nanosleep(&pause, NULL) == 0);
+	} while (r < 0 && is_restart && nanosleep(&pause, NULL) == 0);
+	return r;
 }
 
-int loop_run(struct fuse_session *session, const struct supervised *supervised, struct nodes *nodes)
+int loop_run(struct fuse_session *session, const struct supervised *supervised, struct nodes *nodes,
+	     void (*begun)(void))
 {
 	struct shared *shared = supervised->shared;
 	struct loop loop = { .session = session, .shared = shared, .nodes = nodes };
@@ -342,7 +347,14 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 		return -errno;
 	handle_signals(supervised->talk >= 0);
 	pthread_mutex_init(&loop.lock, NULL);
-	add_first_thread(&loop);
+	r = add_first_thread(&loop, supervised->is_restart);
+	if (r < 0) {
+		pthread_mutex_destroy(&loop.lock);
+		close(loop.over);
+		return r;
+	}
+	if (begun)
+		begun();
 	say_ready(supervised);
 	r = (int)(supervised->talk < 0 ? wait_alone(&loop)
 				       : wait_supervised(&loop, supervised->talk));

@@ -11,7 +11,8 @@ struct fuse_session;
  * returns when all that were received have been answered.  The first request of
  * a mount, INIT, is kept in the shared memory; a worker that follows another
  * answers that one for itself, and has the kernel send again what was in
- * flight.  An enum loop_end, or negative errno.
+ * flight. `begun` (if not NULL) is called when nothing can fail any more, before the caller is
+ * told that the mount answers.  An enum loop_end, or negative errno.
  */
 enum loop_end {
 	LOOP_OVER, /* the mount is gone */
@@ -19,6 +20,6 @@ enum loop_end {
 	LOOP_HAND_OVER, /* another worker goes on */
 };
 int loop_run(struct fuse_session *session, const struct supervised *supervised,
-	     struct nodes *nodes);
+	     struct nodes *nodes, void (*begun)(void));
 
 #endif

@@ -11,9 +11,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <syslog.h>
@@ -293,6 +295,23 @@ static int succeed(const char *text, int argc, char *argv[])
 	return r;
 }
 
+/*
+ * How long files may be is a matter of who writes them, and the kernel sees to that. What limits us
+ * is raised as far as it goes; beyond that a call fails, where the signal would leave a mount behind
+ * that nobody serves.
+ */
+static void lift_limits(void)
+{
+	const struct rlimit unlimited = { RLIM_INFINITY, RLIM_INFINITY };
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	if (setrlimit(RLIMIT_FSIZE, &unlimited) == 0 || getrlimit(RLIMIT_FSIZE, &limit) < 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_FSIZE, &limit);
+}
+
 int main(int argc, char *argv[])
 {
 	struct daemon daemon = { .launcher = -1,
@@ -302,6 +321,7 @@ int main(int argc, char *argv[])
 	int r;
 
 	open_stdio();
+	lift_limits();
 	if (successor_asked(argc, argv))
 		return succeed(successor_asked(argc, argv), argc, argv);
 	r = options_parse(argc, argv, &daemon.options, &error);

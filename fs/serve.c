@@ -60,15 +60,14 @@ static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *
 	fs->nodes.changed = op_changed;
 	fs->nodes.changed_context = session;
 	r = session && fuse_session_mount(session, device) == 0 ? 0 : -EIO;
-	if (r == 0 && !daemon->options.foreground)
-		daemon_leave_stdio();
 	if (r == 0) {
 		attempts_take_over(&supervised->shared->attempts, &fs->nodes);
 		if (supervised->is_restart)
 			r = fs_drop_orphans(fs, is_awaited, &supervised->shared->attempts);
 	}
 	if (r == 0)
-		r = loop_run(session, supervised, &fs->nodes);
+		r = loop_run(session, supervised, &fs->nodes,
+			     daemon->options.foreground ? NULL : daemon_leave_stdio);
 	/*
 	 * The next one has all there is to know in the memory that we share, as if we had been
 	 * killed; to close what it uses would be wrong.

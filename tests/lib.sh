@@ -19,13 +19,30 @@ top_srcdir=$(cd "${top_srcdir:-$(dirname "$0")/../..}" && pwd)
 top_builddir=$(cd "${top_builddir:-$top_srcdir/build}" && pwd)
 : "${CAIRNFS:=$top_builddir/cairnfs}" "${CAIRN:=$top_builddir/cairn}" "${TREELIST:=$top_builddir/tests/treelist}"
 
-TMP=$(mktemp -d "${TMPDIR:-/tmp}/cairn-test.XXXXXX")
+# reachable PATH: whether other users get there, as whom some tests run programs. What cannot be asked is taken for so.
+reachable() {
+	[ "$(id -u)" != 0 ] || ! command -v setpriv >/dev/null ||
+		setpriv --reuid 65534 --regid 65534 --clear-groups test -x "$1"
+}
+
+umask 022
+for base in "${TMPDIR:-/tmp}" /tmp /var/tmp; do
+	! reachable "$base/." || break
+done
+TMP=$(mktemp -d "$base/cairn-test.XXXXXX")
 TMP=$(cd "$TMP" && pwd -P)
 chmod 755 "$TMP"
 # What daemons and sanitizers say; not readable to them alone, for a test may start them as another user.
 lib_log=$TMP/.log
 mkdir -m 1777 "$lib_log"
 stderr_count=0
+
+# From a directory that others may not enter (a home, say) the programs are copied to where they get to them.
+if ! reachable "$CAIRNFS"; then
+	mkdir "$lib_log/bin"
+	cp "$CAIRNFS" "$CAIRN" "$lib_log/bin"
+	CAIRNFS=$lib_log/bin/${CAIRNFS##*/} CAIRN=$lib_log/bin/${CAIRN##*/}
+fi
 
 # Every process started from here on carries this mark, a detached daemon too: it is how they are found at the end.
 CAIRN_TEST=$TMP

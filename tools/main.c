@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <locale.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -239,6 +240,8 @@ int main(int argc, char *argv[])
 	int exit_code, n;
 
 	setlocale(LC_CTYPE, "C.UTF-8");
+	/* A file that may not be so long is an error that names it, not the end. */
+	signal(SIGXFSZ, SIG_IGN);
 	n = global_options(argc, argv, &exit_code);
 	if (n > 0 && n == argc) {
 		print_usage(stderr);

@@ -21,13 +21,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 
+enum { PART_OF_MEMORY = 4 }; /* of what a limit allows, for each index */
 static const size_t map_size = (size_t)1 << 36;
+static const size_t min_map_size = (size_t)1 << 24;
 
 struct index {
 	MDB_env *env;
@@ -119,6 +122,18 @@ static bool is_whole(MDB_env *env, int dirfd, const char *name)
 	       (uint64_t)st.st_size >= (uint64_t)(info.me_last_pgno + 1) * stat.ms_psize;
 }
 
+/* Where a process may have little address space, a map has its part of that. */
+static size_t allowed_map_size(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_AS, &limit) < 0 || limit.rlim_cur / PART_OF_MEMORY >= map_size)
+		return map_size;
+	limit.rlim_cur /= PART_OF_MEMORY;
+	return limit.rlim_cur < min_map_size ? min_map_size
+					     : (size_t)limit.rlim_cur & ~(min_map_size - 1);
+}
+
 static int open_locked(struct index *index, int dirfd, const char *name, enum index_mode mode,
 		       const char *const names[])
 {
@@ -138,8 +153,9 @@ static int open_locked(struct index *index, int dirfd, const char *name, enum in
 	r = mdb_env_create(&index->env);
 	if (r == 0)
 		r = mdb_env_set_maxdbs(index->env, INDEX_MAX_TABLES);
-	if (r == 0 && !is_reader)
-		r = mdb_env_set_mapsize(index->env, map_size);
+	/* A reader takes the size of who wrote last, unless that is too much. */
+	if (r == 0 && (!is_reader || allowed_map_size() < map_size))
+		r = mdb_env_set_mapsize(index->env, allowed_map_size());
 	if (r == 0)
 		r = mdb_env_open(index->env, path, flags, 0600);
 	if (r == 0 && !is_whole(index->env, dirfd, name))

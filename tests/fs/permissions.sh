@@ -89,8 +89,8 @@ if command -v setfacl >"$TMP/need" && setfacl -m u:1000:r "$TMP/l/private/f" 2>"
 	mkdir public/acl
 	setfacl -d -m u:1001:rwx,o::- public/acl
 	(umask 077 && mkdir public/acl/d && echo f >public/acl/f)
-	getfacl -cp public/acl/f | grep -q '^user:1001:rwx' || fail "no default ACL: $(getfacl -cp public/acl/f)"
-	getfacl -cp public/acl/d | grep -q '^default:user:1001:rwx' || fail "default ACL of a directory"
+	getfacl -cnp public/acl/f | grep -q '^user:1001:rwx' || fail "no default ACL: $(getfacl -cnp public/acl/f)"
+	getfacl -cnp public/acl/d | grep -q '^default:user:1001:rwx' || fail "default ACL of a directory"
 	[ "$(as 1001 cat public/acl/f)" = f ] || fail "an inherited ACL does not let in"
 	refused as 1000 cat public/acl/f
 else

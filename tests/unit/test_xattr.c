@@ -112,7 +112,8 @@ static void test_may_be_refused(void)
 	assert(xattr_may_be_refused("security.selinux", -EOPNOTSUPP));
 	assert(!xattr_may_be_refused("trusted.x", -ENOSPC));
 	assert(!xattr_may_be_refused("user.x", -EPERM));
-	assert(!xattr_may_be_refused("user.x", -EOPNOTSUPP));
+	assert(xattr_may_be_refused("user.x", -EOPNOTSUPP));
+	assert(!xattr_may_be_refused("system.posix_acl_access", -EOPNOTSUPP));
 }
 
 int main(void)
