@@ -114,7 +114,7 @@ static int build(struct fs *fs, struct node *dir, struct listing **ret)
 
 	if (lower && !node_has_upper(dir) && !node_is_removed(dir))
 		return lower_list(lower, ret);
-	listing = merge.listing = listing_new();
+	listing = merge.listing = listing_new(fs->seed);
 	if (!listing)
 		return -ENOMEM;
 	if (!node_is_removed(dir)) {

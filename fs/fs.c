@@ -8,6 +8,7 @@
 #include <linux/fs.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -215,6 +216,18 @@ static int find_caps(struct fs *fs)
 	return r;
 }
 
+/* The one that those before this worker had, or a new one. */
+static uint64_t choose_seed(struct kept *kept)
+{
+	uint64_t seed = kept ? kept->seed : 0;
+
+	while (!seed && getrandom(&seed, sizeof(seed), 0) < 0 && errno == EINTR)
+		;
+	if (kept)
+		kept->seed = seed;
+	return seed;
+}
+
 int fs_open(const struct fs_config *config, struct fs **ret)
 {
 	struct fs *fs = calloc(1, sizeof(*fs));
@@ -237,6 +250,9 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 		r = r < 0 ? r : stale;
 	else
 		lower_use_overrides(fs->lower, config->override);
+	fs->seed = choose_seed(config->kept);
+	if (stale >= 0)
+		lower_use_seed(fs->lower, fs->seed);
 	if (r == 0 && config->user_xattrs)
 		lower_use_user_marks(fs->lower);
 	if (r == 0)

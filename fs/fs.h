@@ -47,6 +47,7 @@ struct kept {
 	struct quiet_note quiet[QUIET_NOTES];
 	struct kept_caps caps;
 	uint32_t numbering; /* of lower: an enum numbering, 0: not known yet */
+	uint64_t seed; /* of listings; 0: not chosen yet */
 };
 enum numbering { NUMBERING_BRANCHES = 1, NUMBERING_CHAIN };
 
@@ -104,6 +105,7 @@ struct fs {
 	int orphans; /* directory for what is removed and still in use, by number */
 	atomic_ulong n_staged;
 	enum numbering numbering; /* of lower */
+	uint64_t seed; /* of listings (core/listing.h) */
 	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
 	uint64_t old_stack_id; /* the same as earlier versions made it */
 	struct node *root;

@@ -41,6 +41,7 @@ stderr_count=0
 if ! reachable "$CAIRNFS"; then
 	mkdir "$lib_log/bin"
 	cp "$CAIRNFS" "$CAIRN" "$lib_log/bin"
+	chmod 755 "$lib_log/bin" "$lib_log/bin"/*
 	CAIRNFS=$lib_log/bin/${CAIRNFS##*/} CAIRN=$lib_log/bin/${CAIRN##*/}
 fi
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
@@ -11,6 +12,11 @@ enum { MIN_BUCKETS = 16 };
 uint64_t table_hash_u64(uint64_t n)
 {
 	return XXH3_64bits(&n, sizeof(n));
+}
+
+uint64_t table_hash_name(const char *name, uint64_t seed)
+{
+	return XXH3_64bits_withSeed(name, strlen(name), seed);
 }
 
 uint64_t table_hash_bytes(const void *data, size_t size)

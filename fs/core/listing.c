@@ -31,6 +31,7 @@ struct slot {
 
 struct listing {
 	atomic_uint refs;
+	uint64_t seed;
 	struct slot *slots;
 	size_t n_slots, room;
 	uint32_t *set; /* slot number + 1 by hash while filling: open addressing */
@@ -39,12 +40,12 @@ struct listing {
 	uint32_t n_subdirs;
 };
 
-struct listing *listing_new(void)
+struct listing *listing_new(uint64_t seed)
 {
 	struct listing *listing = calloc(1, sizeof(*listing));
 
 	if (listing)
-		listing->refs = 1;
+		*listing = (struct listing){ .refs = 1, .seed = seed };
 	return listing;
 }
 
@@ -132,7 +133,7 @@ static int make_room(struct listing *listing)
 
 static int add(struct listing *listing, const struct listing_entry *entry, bool is_hidden)
 {
-	uint64_t hash = table_hash_bytes(entry->name, strlen(entry->name));
+	uint64_t hash = table_hash_name(entry->name, listing->seed);
 	uint32_t *place;
 	struct slot *slot;
 
@@ -184,7 +185,7 @@ int listing_hide_marked(struct listing *listing, DIR *stream)
 int listing_has(const struct listing *listing, const char *name)
 {
 	return listing->set_size &&
-	       *place_of(listing, table_hash_bytes(name, strlen(name)), name) != 0;
+	       *place_of(listing, table_hash_name(name, listing->seed), name) != 0;
 }
 
 static int compare(const void *a, const void *b)
@@ -254,10 +255,11 @@ size_t listing_after(const struct listing *listing, uint64_t cookie)
 
 const struct listing_entry *listing_find(const struct listing *listing, const char *name)
 {
-	uint64_t hash = table_hash_bytes(name, strlen(name));
+	uint64_t hash = table_hash_name(name, listing->seed);
 	size_t i = listing_after(listing, first_cookie(hash) - 1);
 
-	for (; i < listing->n_slots && listing->slots[i].hash >> HASH_SHIFT == hash >> HASH_SHIFT;
+	/* Many that hash alike have cookies that would be those of the next ones. */
+	for (; i < listing->n_slots && listing->slots[i].hash >> HASH_SHIFT <= hash >> HASH_SHIFT;
 	     i++) {
 		if (strcmp(listing->slots[i].entry.name, name) == 0)
 			return &listing->slots[i].entry;

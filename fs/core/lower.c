@@ -41,6 +41,11 @@ void lower_use_overrides(struct lower *lower, enum override kind)
 	lower->override = kind;
 }
 
+void lower_use_seed(struct lower *lower, uint64_t seed)
+{
+	lower->seed = seed;
+}
+
 void lower_use_user_marks(struct lower *lower)
 {
 	lower->file_marks = MARKS_ANY;
@@ -113,7 +118,7 @@ int lower_source(struct lower_obj *obj, unsigned int *branch, char **path)
 static int list_overridden(struct lower_obj *dir, struct listing **ret)
 {
 	cleanup_listing struct listing *plain = NULL;
-	cleanup_listing struct listing *made = listing_new();
+	cleanup_listing struct listing *made = listing_new(dir->lower->seed);
 	int r = made ? dir->lower->ops->list(dir, &plain) : -ENOMEM;
 
 	for (size_t i = 0; r >= 0 && i < listing_count(plain); i++) {

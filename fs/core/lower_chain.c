@@ -157,7 +157,7 @@ static int list_entry(void *context, struct index_value key, struct index_value 
 static int chain_list(struct lower_obj *dir, struct listing **ret)
 {
 	cleanup_index_txn struct index_txn txn = { 0 };
-	cleanup_listing struct listing *listing = listing_new();
+	cleanup_listing struct listing *listing = listing_new(dir->lower->seed);
 	struct chain_inode_key key = chain_inode_key(dir->ino);
 	int r;
 

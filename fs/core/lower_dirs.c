@@ -366,7 +366,7 @@ static int dirs_list(struct lower_obj *base, struct listing **ret)
 		*ret = take_ptr(made);
 		return 0;
 	}
-	made = listing_new();
+	made = listing_new(base->lower->seed);
 	if (!made)
 		return -ENOMEM;
 	for (size_t i = 0; i < dir->n_places && r == 0; i++)

@@ -29,6 +29,7 @@ struct lower_ops {
 struct lower {
 	const struct lower_ops *ops;
 	enum override override; /* what lower.c is to show in place of the filesystem's word */
+	uint64_t seed; /* of listings */
 	unsigned int file_marks; /* in which namespaces marks on files count: enum mark_space */
 };
 

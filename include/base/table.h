@@ -39,6 +39,8 @@ struct table_link *table_pop(struct table *table);
 /* Spreads numbers that are close together. */
 uint64_t table_hash_u64(uint64_t n);
 uint64_t table_hash_bytes(const void *data, size_t size);
+/* Of names that others choose: who does not know the seed cannot make many that hash alike. */
+uint64_t table_hash_name(const char *name, uint64_t seed);
 
 #define TABLE_OBJECT(link, type, member) ((type *)((char *)(link)-offsetof(type, member)))
 

@@ -35,8 +35,12 @@ enum { LISTING_COOKIE_BITS = 51 };
 /* Positions after the two entries that every directory begins with. */
 enum { LISTING_DOT = 1, LISTING_DOTDOT = 2 };
 
-/* Holds one reference. NULL when out of memory. */
-struct listing *listing_new(void);
+/*
+ * Holds one reference. NULL when out of memory. The order of names, and their cookies, depend on
+ * `seed`, which is one and the same for all workers of a mount, and which nobody else knows: names
+ * that hash alike cannot be chosen.
+ */
+struct listing *listing_new(uint64_t seed);
 struct listing *listing_ref(struct listing *listing);
 /* Accepts NULL. */
 void listing_unref(struct listing *listing);

@@ -65,6 +65,9 @@ void lower_use_overrides(struct lower *lower, enum override kind);
  */
 void lower_use_user_marks(struct lower *lower);
 
+/* The seed of listings (core/listing.h); before any object is used. */
+void lower_use_seed(struct lower *lower, uint64_t seed);
+
 /* The root directory, with a reference. */
 struct lower_obj *lower_root(struct lower *lower);
 struct lower_obj *lower_ref(struct lower_obj *obj);

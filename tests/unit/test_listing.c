@@ -13,7 +13,7 @@ static void add(struct listing *listing, const char *name, uint64_t ino)
 
 static void test_empty(void)
 {
-	struct listing *listing = listing_new();
+	struct listing *listing = listing_new(7);
 
 	listing_seal(listing);
 	assert_eq(listing_count(listing), 0);
@@ -26,7 +26,7 @@ static void test_empty(void)
 
 static void test_first_one_counts(void)
 {
-	struct listing *listing = listing_new();
+	struct listing *listing = listing_new(7);
 
 	add(listing, "a", 1);
 	assert_eq(listing_add(listing, "a", DT_DIR, 2, 1), LISTING_TAKEN);
@@ -44,7 +44,7 @@ static void test_first_one_counts(void)
 
 static void test_hidden(void)
 {
-	struct listing *listing = listing_new();
+	struct listing *listing = listing_new(7);
 
 	add(listing, "stays", 1);
 	assert_eq(listing_hide(listing, "stays"), 0); /* it is there: too late */
@@ -63,7 +63,7 @@ static void test_hidden(void)
 /* A listing of the names n0 ... without those for which i % gap == 0. */
 static struct listing *numbered(int n, int gap)
 {
-	struct listing *listing = listing_new();
+	struct listing *listing = listing_new(7);
 
 	for (int i = 0; i < n; i++) {
 		char name[32];
@@ -112,7 +112,7 @@ static void test_positions_stay_good(void)
 /* The order of filling means nothing. */
 static void test_order(void)
 {
-	struct listing *forward = numbered(500, 0), *backward = listing_new();
+	struct listing *forward = numbered(500, 0), *backward = listing_new(7);
 
 	for (int i = 499; i >= 0; i--) {
 		char name[32];
@@ -156,9 +156,36 @@ static void test_many(void)
 	listing_unref(listing);
 }
 
+/* Who does not know the seed does not know what hashes alike. */
+static void test_seed(void)
+{
+	struct listing *listings[2];
+	bool is_same = true;
+
+	for (uint64_t seed = 0; seed < 2; seed++) {
+		listings[seed] = listing_new(seed);
+		for (int i = 0; i < 500; i++) {
+			char name[32];
+
+			snprintf(name, sizeof(name), "n%d", i);
+			add(listings[seed], name, (uint64_t)i + 1);
+		}
+		listing_seal(listings[seed]);
+	}
+	for (size_t i = 0; i < 500; i++) {
+		const struct listing_entry *entry = listing_at(listings[0], i);
+
+		is_same &= listing_at(listings[1], i)->ino == entry->ino;
+		assert(listing_find(listings[1], entry->name)->cookie != entry->cookie);
+	}
+	assert(!is_same);
+	listing_unref(listings[0]);
+	listing_unref(listings[1]);
+}
+
 static void test_names_of_any_bytes(void)
 {
-	struct listing *listing = listing_new();
+	struct listing *listing = listing_new(7);
 	char name[256];
 
 	memset(name, 0xff, 255);
@@ -175,7 +202,7 @@ static void test_names_of_any_bytes(void)
 
 static void test_references(void)
 {
-	struct listing *listing = listing_new();
+	struct listing *listing = listing_new(7);
 
 	add(listing, "a", 1);
 	listing_seal(listing);
@@ -193,6 +220,7 @@ int main(void)
 	test_positions_stay_good();
 	test_order();
 	test_many();
+	test_seed();
 	test_names_of_any_bytes();
 	test_references();
 	return 0;
