@@ -11,10 +11,13 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "core/mounted.h"
 
 static const char link_of_note[] = "/memfd:" MOUNT_NOTE_NAME " (deleted)";
 
@@ -67,6 +70,20 @@ static pid_t parent_of(pid_t pid)
 	return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : 0;
 }
 
+/*
+ * Whether the process may speak for a mount: anybody can have a note that names any. Of a mount
+ * that is not seen from here nobody else's word is taken for it.
+ */
+static bool is_owner(pid_t pid, dev_t dev)
+{
+	char path[32];
+	struct stat st;
+	uid_t owner;
+
+	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
+	return stat(path, &st) == 0 && (!mounted_owner(dev, &owner) || st.st_uid == owner);
+}
+
 static int add(struct supervisor_process **list, size_t *n, const struct supervisor_process *added)
 {
 	struct supervisor_process *larger = realloc(*list, (*n + 1) * sizeof(*larger));
@@ -97,6 +114,8 @@ int supervisor_find_all(struct supervisor_process **ret, size_t *ret_n)
 		    !read_note(found.pid, found.note_fd, &note))
 			continue;
 		found.dev = note.dev;
+		if (!is_owner(found.pid, found.dev))
+			continue;
 		r = add(&list, &n, &found);
 	}
 	if (r < 0)
@@ -110,11 +129,14 @@ int supervisor_upgrade(const struct supervisor_process *process, unsigned int ma
 		       char why[MOUNT_NOTE_TEXT])
 {
 	const struct timespec pause = { .tv_nsec = 5000000 };
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
 	struct mount_note before, note;
 
-	if (!read_note(process->pid, process->note_fd, &before))
+	/* Its number may be another process's by now: what is looked at is what gets the signal. */
+	if (pidfd < 0 || !read_note(process->pid, process->note_fd, &before) ||
+	    before.dev != process->dev || !is_owner(process->pid, process->dev))
 		return -ESRCH;
-	if (kill(process->pid, SIGUSR2) < 0)
+	if (syscall(SYS_pidfd_send_signal, pidfd, SIGUSR2, NULL, 0) < 0)
 		return -errno;
 	for (unsigned int i = 0; i < max_seconds * 200; i++) {
 		nanosleep(&pause, NULL);

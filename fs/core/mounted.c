@@ -40,7 +40,7 @@ struct mount_line {
 	char *line;
 	uint64_t id;
 	dev_t dev;
-	char *point, *type, *source;
+	char *point, *type, *source, *options; /* the filesystem's */
 };
 
 static void mount_line_done(struct mount_line *line)
@@ -70,7 +70,8 @@ static bool split(struct mount_line *ret)
 	} while (field && strcmp(field, "-") != 0);
 	ret->type = strsep(&rest, " ");
 	ret->source = strsep(&rest, " ");
-	if (!ret->type || !ret->source)
+	ret->options = strsep(&rest, " \n");
+	if (!ret->type || !ret->source || !ret->options)
 		return false;
 	unescape(ret->point);
 	unescape(ret->source);
@@ -144,4 +145,20 @@ char *mounted_where(dev_t dev)
 			return strdup(line.point);
 	}
 	return NULL;
+}
+
+bool mounted_owner(dev_t dev, uid_t *ret)
+{
+	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mountinfo", "re");
+	cleanup_mount_line struct mount_line line = { 0 };
+	const char *option;
+
+	while (next_mount(file, &line)) {
+		option = line.dev == dev ? strstr(line.options, "user_id=") : NULL;
+		if (option && (option == line.options || option[-1] == ',')) {
+			*ret = (uid_t)strtoul(option + 8, NULL, 10);
+			return true;
+		}
+	}
+	return false;
 }

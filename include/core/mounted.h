@@ -28,4 +28,10 @@ uint64_t mounted_id(const char *path, uint64_t *dev);
 /* Where a filesystem is mounted, allocated; NULL: nowhere. */
 char *mounted_where(dev_t dev);
 
+/*
+ * Whose mount a FUSE filesystem is, as its option user_id says: true, or false where none is
+ * mounted that this process sees.
+ */
+bool mounted_owner(dev_t dev, uid_t *ret);
+
 #endif
