@@ -132,6 +132,49 @@ struct node *node_ref(struct node *node)
 	return node;
 }
 
+/* --- names; all with the lock held --- */
+
+static uint64_t hash_alias(const struct node *node, const struct node *parent, const char *name)
+{
+	return table_hash_name(name, table_hash_u64(node->ino) ^ parent->ino);
+}
+
+static struct alias *find_alias(struct node *node, struct node *parent, const char *name)
+{
+	struct table_link *link = table_find(&node->nodes->aliases, hash_alias(node, parent, name));
+
+	for (; link; link = table_next(link)) {
+		struct alias *alias = TABLE_OBJECT(link, struct alias, link);
+
+		if (alias->node == node && alias->parent == parent &&
+		    strcmp(alias->name, name) == 0)
+			return alias;
+	}
+	return NULL;
+}
+
+/* Behind the others of its node: the first is the one that was known first. */
+static void append_alias(struct alias *alias)
+{
+	struct node *node = alias->node;
+
+	alias->parent->refs++;
+	alias->previous = node->last_alias;
+	*(node->last_alias ? &node->last_alias->next : &node->aliases) = alias;
+	node->last_alias = alias;
+}
+
+/* Takes it out, too; its parent's reference is the caller's then. */
+static void alias_free(struct alias *alias)
+{
+	struct node *node = alias->node;
+
+	*(alias->previous ? &alias->previous->next : &node->aliases) = alias->next;
+	*(alias->next ? &alias->next->previous : &node->last_alias) = alias->previous;
+	table_remove(&node->nodes->aliases, &alias->link);
+	free(alias);
+}
+
 /*
  * Gives back one reference with the lock held.  A node that nobody needs is
  * taken out and put on *dead; so are directories that only its names held.
@@ -150,10 +193,9 @@ static void put_locked(struct node *node, struct node **dead)
 			if (parent)
 				put_locked(parent, dead);
 			parent = alias->parent;
-			free(alias);
+			alias_free(alias);
 			alias = next;
 		}
-		node->aliases = NULL;
 		node->link.next = *dead ? &(*dead)->link : NULL;
 		*dead = node;
 		node = parent;
@@ -249,56 +291,44 @@ bool nodes_was_told(struct nodes *nodes, uint64_t ino, uint64_t *parent)
 	return entry;
 }
 
-static struct alias **find_alias(struct node *node, struct node *parent, const char *name)
-{
-	struct alias **at = &node->aliases;
-
-	while (*at && ((*at)->parent != parent || strcmp((*at)->name, name) != 0))
-		at = &(*at)->next;
-	return at;
-}
-
 int node_add_alias(struct node *node, struct node *parent, const char *name)
 {
 	size_t size = strlen(name) + 1;
 	struct alias *alias = malloc(sizeof(*alias) + size);
-	struct alias **at;
+	int r = 0;
 
 	if (!alias)
 		return -ENOMEM;
+	*alias = (struct alias){ .node = node, .parent = parent };
 	memcpy(alias->name, name, size);
 	pthread_mutex_lock(&node->nodes->lock);
-	at = find_alias(node, parent, name);
-	if (!*at) {
-		parent->refs++;
-		alias->parent = parent;
-		alias->next = NULL;
-		*at = take_ptr(alias);
+	if (!find_alias(node, parent, name)) {
+		r = table_add(&node->nodes->aliases, &alias->link, hash_alias(node, parent, name));
+		if (r == 0)
+			append_alias(take_ptr(alias));
 	}
-	if (node->noted)
+	if (r == 0 && node->noted)
 		__atomic_store_n(&node->noted->parent, parent->ino, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&node->nodes->lock);
 	free(alias);
-	return 0;
+	return r;
 }
 
 void node_remove_alias(struct node *node, struct node *parent, const char *name)
 {
 	struct node *dead = NULL;
-	struct alias **at, *alias;
+	struct alias *alias;
 
 	pthread_mutex_lock(&node->nodes->lock);
-	at = find_alias(node, parent, name);
-	alias = *at;
+	alias = find_alias(node, parent, name);
 	if (alias) {
-		*at = alias->next;
+		alias_free(alias);
 		if (node->noted && node->aliases)
 			__atomic_store_n(&node->noted->parent, node->aliases->parent->ino,
 					 __ATOMIC_RELAXED);
 		put_locked(parent, &dead);
 	}
 	pthread_mutex_unlock(&node->nodes->lock);
-	free(alias);
 	free_dead(node->nodes, dead);
 }
 
@@ -375,16 +405,13 @@ void nodes_done(struct nodes *nodes)
 	while ((link = table_pop(&nodes->table))) {
 		struct node *node = TABLE_OBJECT(link, struct node, link);
 
-		while (node->aliases) {
-			struct alias *next = node->aliases->next;
-
-			free(node->aliases);
-			node->aliases = next;
-		}
+		while (node->aliases)
+			alias_free(node->aliases);
 		if (node->is_orphan)
 			nodes->orphan_gone(nodes->context, node->ino);
 		node_free(node);
 	}
 	table_done(&nodes->table);
+	table_done(&nodes->aliases);
 	pthread_mutex_destroy(&nodes->lock);
 }

@@ -33,7 +33,9 @@
 
 /* One name of a node: directories have one, other objects as many as are known. */
 struct alias {
-	struct alias *next;
+	struct table_link link; /* by all three of them, so that n names cost n */
+	struct alias *next, *previous;
+	struct node *node;
 	struct node *parent; /* a reference */
 	char name[];
 };
@@ -46,7 +48,7 @@ struct node {
 	unsigned int refs; /* guarded by nodes->lock */
 	uint64_t n_lookups; /* of the kernel; guarded by nodes->lock */
 	struct ledger_entry *noted; /* the same for the next worker, or NULL; guarded by it too */
-	struct alias *aliases; /* guarded by nodes->lock */
+	struct alias *aliases, *last_alias; /* guarded by nodes->lock */
 
 	pthread_mutex_t copyup;
 	pthread_mutex_t names; /* of a file: held while its mode changes */
@@ -77,6 +79,7 @@ enum { READING_BITS = 12 }; /* of the number of a reading (dir.c) */
 struct nodes {
 	pthread_mutex_t lock;
 	struct table table;
+	struct table aliases;
 	struct fdcache *fds;
 	unsigned int first_reading; /* other than an earlier worker's: the kernel remembers those */
 	struct ledger *ledger; /* guarded by lock; NULL: no other worker will follow */

@@ -159,6 +159,39 @@ static void test_aliases(void)
 	end();
 }
 
+/* A file with very many names: each is found without a look at the others, or this would not end
+ * soon. */
+static void test_many_names(void)
+{
+	enum { N = 200000 };
+	struct node *dir, *file, *parent;
+	char name[32], *first;
+
+	begin();
+	dir = make(2, S_IFDIR);
+	file = make(3, S_IFREG);
+	for (int round = 0; round < 2; round++) {
+		for (int i = 0; i < N; i++) {
+			snprintf(name, sizeof(name), "n%d", i);
+			assert_eq(node_add_alias(file, dir, name), 0);
+		}
+	}
+	for (int i = N - 1; i > 0; i--) {
+		snprintf(name, sizeof(name), "n%d", i);
+		node_remove_alias(file, dir, name);
+	}
+	assert_eq(node_alias(file, 1, &parent, &first), 0);
+	assert_eq(node_alias(file, 0, &parent, &first), 1);
+	assert_streq(first, "n0");
+	free(first);
+	node_unref(parent);
+	node_unref(dir);
+	node_unref(file);
+	assert_eq(nodes.table.count, 0);
+	assert_eq(nodes.aliases.count, 0);
+	end();
+}
+
 /* Who knew an orphan last is told, once, and only for orphans. */
 static void test_orphans(void)
 {
@@ -263,6 +296,7 @@ int main(void)
 	test_lookups();
 	test_directories_are_kept_by_names();
 	test_aliases();
+	test_many_names();
 	test_orphans();
 	test_done_with_nodes_left();
 	test_threads();
