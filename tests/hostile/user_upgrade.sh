@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
-need python3 setpriv strace
+need python3 setpriv
 
 cd "$TMP"
 mkdir l u w m
@@ -39,12 +39,9 @@ for how in answers silence; do
 	wait_for test -e "said/ready.$how"
 done
 before=$(worker)
-for target in "$TMP/m" ""; do
-	# shellcheck disable=SC2086 # none is every mount
-	timeout 20 strace -f -e trace=pidfd_send_signal -o trace "$CAIRN" upgrade $target >out 2>err || fail "upgrade $target: $(cat err)"
-	grep -qx "$TMP/m" out || fail "upgrade $target says nothing of the mount: $(cat out)"
-	[ "$(worker)" != "$before" ] || fail "upgrade $target: nothing was upgraded"
-	before=$(worker)
-done
+# Of this mount alone: those of other tests are to be left as they are.
+timeout 20 "$CAIRN" upgrade "$TMP/m" >out 2>err || fail "$(cat err)"
+grep -qx "$TMP/m" out || fail "nothing is said of the mount: $(cat out)"
+[ "$(worker)" != "$before" ] || fail "nothing was upgraded"
 [ ! -e said/asked ] || fail "another user's process was asked"
 umount m
