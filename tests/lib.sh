@@ -15,6 +15,13 @@
 
 set -eu
 
+# Root's tests have a mount namespace each: what is mounted in one would stay in namespaces that others make meanwhile, and live on
+# there after it was unmounted.
+if [ -z "${CAIRN_TEST_NAMESPACE:-}" ] && [ "$(id -u)" = 0 ] && unshare --mount true; then
+	export CAIRN_TEST_NAMESPACE=own
+	exec unshare --mount sh "$0" "$@"
+fi
+
 top_srcdir=$(cd "${top_srcdir:-$(dirname "$0")/../..}" && pwd)
 top_builddir=$(cd "${top_builddir:-$top_srcdir/build}" && pwd)
 : "${CAIRNFS:=$top_builddir/cairnfs}" "${CAIRN:=$top_builddir/cairn}" "${TREELIST:=$top_builddir/tests/treelist}"

@@ -25,6 +25,9 @@ outcome() {
 	rmdir "$TMP/work" || fail "left behind: $2"
 }
 
+# What other tests mount is not kept alive by namespaces that this one makes, nor the other way round.
+[ "$(id -u)" != 0 ] || [ "$(readlink /proc/self/ns/mnt)" != "$(readlink /proc/1/ns/mnt)" ] || fail "in everybody's mount namespace"
+
 outcome 0 'mount_cairnfs DIR'
 outcome 1 'false; true'
 outcome 1 'fail wrong'
