@@ -208,18 +208,6 @@ static int detach(struct daemon *daemon)
 	return 0;
 }
 
-/* A descriptor of ours must not come to stand where output is expected. */
-static void open_stdio(void)
-{
-	int fd;
-
-	do {
-		fd = open("/dev/null", O_RDWR);
-	} while (fd >= 0 && fd <= 2);
-	if (fd > 2)
-		close(fd);
-}
-
 /* Lets go of what the caller has open besides: who waits for the end of a pipe, waits for us. */
 static void close_inherited(const struct options *options)
 {
@@ -320,7 +308,7 @@ int main(int argc, char *argv[])
 	cleanup_free char *error = NULL;
 	int r;
 
-	open_stdio();
+	fd_open_stdio();
 	lift_limits();
 	if (successor_asked(argc, argv))
 		return succeed(successor_asked(argc, argv), argc, argv);

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "cmd.h"
 #include "image/printable.h"
 
@@ -239,6 +240,7 @@ int main(int argc, char *argv[])
 {
 	int exit_code, n;
 
+	fd_open_stdio();
 	setlocale(LC_CTYPE, "C.UTF-8");
 	/* A file that may not be so long is an error that names it, not the end. */
 	signal(SIGXFSZ, SIG_IGN);

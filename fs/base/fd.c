@@ -43,6 +43,17 @@ static bool opens_later(int r, int flags)
 	return true;
 }
 
+void fd_open_stdio(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDWR);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 struct fd_path fd_path(int fd)
 {
 	struct fd_path path;

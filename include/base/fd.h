@@ -50,6 +50,12 @@ int fd_take_flags(int dirfd, const char *name);
 /* What is read by the descriptor from now on leaves its atime, if we may say so. */
 void fd_keep_atime(int fd);
 
+/*
+ * Opens /dev/null as whichever of standard input, output and error the caller has closed: no
+ * descriptor of ours may come to stand where messages are written to. First thing in main().
+ */
+void fd_open_stdio(void);
+
 /* A stream over a directory, positioned at its start; `dirfd` stays the caller's. */
 int fd_opendir(int dirfd, DIR **ret);
 
