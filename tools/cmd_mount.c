@@ -267,7 +267,12 @@ static int mount_image(const struct request *request)
 		char *const argv[] = { daemon, plan.source,  plan.container.mount_point,
 				       "-o",   plan.options, NULL };
 
-		if (process_run(argv) != 0) {
+		/*
+		 * The daemon has the container's directory, locked, as its standard input, which it
+		 * lets go of when the mount answers: if we are killed, no other command takes the
+		 * container for unmounted meanwhile.
+		 */
+		if (process_run(argv, plan.hold.dir) != 0) {
 			r = -EIO;
 			cmd_fail(&cmd_mount, "%s: %s could not mount it", request->image, daemon);
 		}

@@ -19,7 +19,7 @@ static int unmount(const char *path)
 		return 0;
 	if (errno != EPERM)
 		return -errno;
-	return process_run(argv) == 0 || mounted_at(path, NULL) == MOUNTED_NOTHING ? 0 : -EBUSY;
+	return process_run(argv, -1) == 0 || mounted_at(path, NULL) == MOUNTED_NOTHING ? 0 : -EBUSY;
 }
 
 /* Finds the container by name, id, or where it is mounted. */

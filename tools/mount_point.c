@@ -46,7 +46,7 @@ int mount_point_dev(const char *path, dev_t *ret)
 	return 0;
 }
 
-int process_run(char *const argv[])
+int process_run(char *const argv[], int input)
 {
 	int status;
 	pid_t pid = fork();
@@ -54,6 +54,8 @@ int process_run(char *const argv[])
 	if (pid < 0)
 		return 127;
 	if (pid == 0) {
+		if (input >= 0 && dup2(input, STDIN_FILENO) < 0)
+			_exit(127);
 		execvp(argv[0], argv);
 		fprintf(stderr, "cairn: cannot run %s: %s\n", argv[0], strerror(errno));
 		_exit(127);

@@ -15,7 +15,10 @@ char *mount_point_resolve(const char *path);
 /* The st_dev of what is at a path, without a request to a FUSE daemon; 0 or negative errno. */
 int mount_point_dev(const char *path, dev_t *ret);
 
-/* Runs a program found on PATH, and waits: its exit status, or 127; signals count as 128. */
-int process_run(char *const argv[]);
+/*
+ * Runs a program found on PATH, and waits: its exit status, or 127; signals count as 128. `input`,
+ * if not -1, is its standard input; who is killed meanwhile leaves it to the program.
+ */
+int process_run(char *const argv[], int input);
 
 #endif

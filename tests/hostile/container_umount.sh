@@ -101,23 +101,28 @@ echo precious >"$mnt/new"
 written "$slow" "after it has come up"
 cairn umount slow
 
-# has_ended: what the command had started.
-has_ended() {
-	for pid in $(marked_processes); do
-		! grep -qsF -e cairnfs -e "$TMP/slow" "/proc/$pid/cmdline" || return 1
-	done
+# The command that mounts is killed, and what it started goes on: the container is that one's until it is mounted, with a layer of its
+# own or without, and can be taken away then.
+goes() {
+	cairn umount slow 2>"$TMP/err"
 }
-
-# The command that mounts is killed, and what it started goes on: either it is mounted or it is gone, and nothing is stuck.
-for dir in "" "$mnt"; do
-	CAIRN_CAIRNFS=$TMP/slow background "$CAIRN" --root "$store" mount --name slow app:1 $dir
+mounted_there() {
+	mountpoint -q "${place:-$store/containers/$(id_of slow)/merged}"
+}
+for how in writable writable-there read-only-there; do
+	[ "$how" = writable ] && place= || place=$mnt
+	[ "$how" = read-only-there ] && option=--read-only || option=
+	# shellcheck disable=SC2086 # none, or a word
+	CAIRN_CAIRNFS=$TMP/slow background "$CAIRN" --root "$store" mount --name slow $option app:1 $place
 	read -r _ <"$TMP/up"
 	kill -9 "$!"
 	wait "$!" || :
-	cairn umount slow
+	fails 1 "another command is at work on it" cairn umount slow
+	[ -z "$place" ] || fails 1 "$mnt: container slow is mounted there" cairn mount --name third app:1 "$mnt"
 	echo go >"$TMP/go"
-	wait_for has_ended
-	[ -z "$dir" ] || ! mountpoint -q "$mnt" || fail "a container that is gone was mounted"
+	wait_for mounted_there
+	wait_for goes
+	[ -z "$(mounts)" ] || fail "$how: mounted, and no container: $(mounts)"
 	sweep
 	cairn images >"$TMP/out"
 	cairn containers >"$TMP/out"

@@ -61,18 +61,22 @@ for round in range(rounds):
 END
 
 # What is mounted shows what it holds; and all of it can be taken away.
-cairn containers | tail -n +2 | while read -r id _ image mode point; do
+cairn containers | tail -n +2 | while read -r id _ image _ point; do
 	if mountpoint -q "$point" && [ "$(find "$store/containers/$id/upper" -mindepth 1 2>"$TMP/none" | wc -l)" = 0 ]; then
 		treelist "$point" >"$TMP/shown"
 		same "$TMP/${image%:*}.tree" "$TMP/shown"
 	fi
 done
 # One that was to be mounted where another one is, is in its way until that has gone.
-for id in $(cairn containers | tail -n +2 | cut -d' ' -f1); do
-	cairn umount "$id" 2>"$TMP/err" || grep -q "something else is mounted there" "$TMP/err" || fail "$id: $(cat "$TMP/err")"
-done
-for id in $(cairn containers | tail -n +2 | cut -d' ' -f1); do
-	cairn umount "$id" || fail "container $id cannot be taken away"
+ids() {
+	cairn containers | tail -n +2 | cut -d' ' -f1
+}
+while [ "$(ids)" ]; do
+	before=$(ids)
+	for id in $before; do
+		cairn umount "$id" 2>"$TMP/err" || grep -q "something else is mounted there" "$TMP/err" || fail "$id: $(cat "$TMP/err")"
+	done
+	[ "$(ids)" != "$before" ] || fail "cannot be taken away: $before"
 done
 [ -z "$(mounts)" ] || fail "mounted still: $(mounts)"
 sweep
