@@ -5,9 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/fs.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -16,15 +14,8 @@
 #include "names.h"
 #include "probe.h"
 #include "quiet.h"
+#include "stack_id.h"
 #include "upper.h"
-
-#ifndef FS_IOC_GETFSUUID /* Linux 6.9 */
-struct fsuuid2 {
-	uint8_t len;
-	uint8_t uuid[16];
-};
-#define FS_IOC_GETFSUUID _IOR(0x15, 0, struct fsuuid2)
-#endif
 
 static const char staging_name[] = "staging";
 static const char orphans_name[] = "orphans";
@@ -84,6 +75,17 @@ static int empty_dir(int dirfd)
 	return r < 0 ? r : -errno;
 }
 
+static int open_state(struct fs *fs)
+{
+	const struct fs_config *config = fs->config;
+	const struct state_config state_config = {
+		.stack_id = fs->stack_id.now,
+		.journal = config->kept ? &config->kept->journal : NULL,
+	};
+
+	return state_open(config->work, &state_config, &fs->state);
+}
+
 static int open_work(struct fs *fs)
 {
 	bool is_restart = fs->config->is_restart;
@@ -101,12 +103,7 @@ static int open_work(struct fs *fs)
 	r = empty_dir(fs->staging);
 	if (r == 0 && !is_restart)
 		r = empty_dir(fs->orphans);
-	if (r < 0)
-		return r;
-	r = state_open(fs->config->work, is_restart, !fs->config->is_volatile, &fs->state);
-	if (r == 0 && fs->config->kept)
-		state_keep_journal(fs->state, &fs->config->kept->journal);
-	return r;
+	return r < 0 ? r : open_state(fs);
 }
 
 /* Answers 0, FS_STALE_CHAIN or -errno. */
@@ -130,48 +127,6 @@ static int open_lower(struct fs *fs)
 	fs->numbering = NUMBERING_BRANCHES;
 	r = lower_of_dirs(config->branches, config->n_branches, &fs->fds, &fs->lower);
 	return r < 0 ? r : stale;
-}
-
-/*
- * What a filesystem is known by: its UUID if it has one, which stays the same on a machine that
- * counts its disks anew, where some make their f_fsid of the disk's number.
- */
-static int filesystem_id(int fd, bool by_uuid, uint64_t *ret)
-{
-	struct fsuuid2 uuid = { 0 };
-	struct statvfs vfs;
-
-	if (by_uuid && ioctl(fd, FS_IOC_GETFSUUID, &uuid) == 0) {
-		*ret = table_hash_bytes(uuid.uuid, uuid.len <= sizeof(uuid.uuid) ? uuid.len : 0);
-		return 0;
-	}
-	if (fstatvfs(fd, &vfs) < 0)
-		return -errno;
-	*ret = vfs.f_fsid;
-	return 0;
-}
-
-/*
- * Which branches these are: their filesystems' and their roots' identities,
- * in order.  The numbers of one stack mean nothing in another.
- */
-static int stack_id(const struct fs *fs, bool by_uuid, uint64_t *ret)
-{
-	const struct fs_config *config = fs->config;
-	uint64_t id = fs->numbering == NUMBERING_CHAIN;
-
-	for (size_t i = 0; i < config->n_branches; i++) {
-		uint64_t parts[3] = { id };
-		struct stat st;
-		int r = filesystem_id(config->branches[i], by_uuid, &parts[1]);
-
-		if (r < 0 || fstat(config->branches[i], &st) < 0)
-			return r < 0 ? r : -errno;
-		parts[2] = st.st_ino;
-		id = table_hash_bytes(parts, sizeof(parts));
-	}
-	*ret = id;
-	return 0;
 }
 
 static int open_root(struct fs *fs)
@@ -256,9 +211,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (r == 0 && config->user_xattrs)
 		lower_use_user_marks(fs->lower);
 	if (r == 0)
-		r = stack_id(fs, true, &fs->stack_id);
-	if (r == 0)
-		r = stack_id(fs, false, &fs->old_stack_id);
+		r = stack_id_get(config, fs->numbering, &fs->stack_id);
 	if (r == 0 && config->upper >= 0)
 		r = open_work(fs);
 	if (r == 0 && config->upper >= 0)

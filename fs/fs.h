@@ -77,6 +77,17 @@ struct fs_config {
 	bool loses_caps; /* with another fsuid: they have to be raised again (creds.c) */
 };
 
+/* Which branches these are (stack_id.h): lower objects' numbers mean nothing in another stack. */
+struct stack_id {
+	/*
+	 * Of the branches' filesystems and roots, in order; the same on a machine that counts its
+	 * disks anew. 0: one of them cannot be told from others.
+	 */
+	uint64_t now;
+	/* As earlier versions made it. 0: by that, other branches could be taken for these. */
+	uint64_t before;
+};
+
 /* What the filesystem of upper and the kernel can do; measured once at mount. */
 struct caps {
 	struct whiteout_style style;
@@ -106,8 +117,7 @@ struct fs {
 	atomic_ulong n_staged;
 	enum numbering numbering; /* of lower */
 	uint64_t seed; /* of listings (core/listing.h) */
-	uint64_t stack_id; /* of these branches in this order; part of an origin mark */
-	uint64_t old_stack_id; /* the same as earlier versions made it */
+	struct stack_id stack_id; /* part of an origin mark */
 	struct node *root;
 	pthread_mutex_t scan_lock; /* held while upper is looked through for renamed directories */
 	bool is_scanned; /* guarded by scan_lock, as what follows */

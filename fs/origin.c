@@ -17,22 +17,33 @@ struct mark {
 
 bool origin_set(struct fs *fs, int fd, ino_t real, uint64_t ino)
 {
-	struct mark mark = { htole64(ino), htole64(fs->stack_id), htole64(real) };
+	struct mark mark = { htole64(ino), htole64(fs->stack_id.now), htole64(real) };
 
-	return fs->caps.origin_xattr && number_is_lasting(ino) &&
+	return fs->caps.origin_xattr && fs->stack_id.now && number_is_lasting(ino) &&
 	       xattr_set(fd, fs->caps.origin_xattr, &mark, sizeof(mark), 0) == 0;
+}
+
+/*
+ * What earlier versions wrote says where they counted as we do. Other numbers of theirs were made
+ * in the order in which objects were met, so two files may carry one: these are void.
+ */
+static bool is_old_mark(const struct fs *fs, uint64_t ino, uint64_t stack_id)
+{
+	return stack_id == fs->stack_id.before && number_is_old(ino);
 }
 
 uint64_t origin_get(struct fs *fs, int fd, ino_t real)
 {
 	struct mark mark;
+	uint64_t ino, stack_id;
 
 	if (!fs->caps.origin_xattr ||
 	    xattr_get(fd, fs->caps.origin_xattr, &mark, sizeof(mark)) != sizeof(mark))
 		return 0;
-	if ((le64toh(mark.stack_id) != fs->stack_id &&
-	     le64toh(mark.stack_id) != fs->old_stack_id) ||
-	    le64toh(mark.real) != real)
+	ino = le64toh(mark.ino);
+	stack_id = le64toh(mark.stack_id);
+	if (!stack_id || le64toh(mark.real) != real || ino <= LOWER_ROOT_INO ||
+	    ino >= LOWER_INO_END)
 		return 0;
-	return number_is_lasting(le64toh(mark.ino)) ? le64toh(mark.ino) : 0;
+	return stack_id == fs->stack_id.now || is_old_mark(fs, ino, stack_id) ? ino : 0;
 }

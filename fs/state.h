@@ -3,11 +3,10 @@
  * Inode numbers of objects in upper: which number of ours belongs to which
  * inode of the upper filesystem.
  *
- * Numbers are kept in an LMDB file in the work directory, so that an object
- * born in upper keeps its number over unmount and mount.  Losing it costs nothing but that
- * constancy, so it is synced only when nothing has changed for a while, and begun anew after a
- * power loss before that.  Numbers of objects that were copied up are not in
- * it; those carry theirs with them in an xattr (fs/origin.h).
+ * Numbers are kept in a file in the work directory (state_file.h), so that an object born in upper
+ * keeps its number over unmount and mount. Losing it costs nothing but that constancy, so it is
+ * never synced, and what of it is damaged is void. Numbers of objects that were copied up are not
+ * in it; those carry theirs with them in an xattr (fs/origin.h), unless they cannot.
  *
  * All functions may be called from any thread.
  */
@@ -15,38 +14,38 @@
 #define FS_STATE_H
 
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "state_file.h"
 
 struct state;
 
 /*
- * Changes that are not in the file yet, in memory that a worker shares with
- * the one that follows it, which holds them also on a disk that is full.  Zeroed memory is an
- * empty journal.
+ * What the next worker of the mount has to know and the file does not say, as on a disk that is
+ * full. Zeroed memory is an empty journal.
  */
 enum { STATE_JOURNAL_MAX = 8192 };
 struct state_journal {
 	atomic_uint n;
 	atomic_ulong next; /* the first number that no worker has given out; 0: not known */
+	atomic_ulong mount_id; /* of what is noted for this mount alone; 0: not known */
 	struct {
 		uint64_t real;
-		uint64_t ino; /* 0: it is gone */
-		uint64_t is_kept; /* as by state_set_kept */
+		struct state_record record; /* ino 0: it is gone */
 	} changes[STATE_JOURNAL_MAX];
 };
 
-/*
- * Opens or begins the state in the work directory.  What an earlier mount left
- * is used, unless the machine went down before it was durable, or if this is a restart of the
- * same mount.  `do_sync`: a power loss must not make it seem durable.  0 or negative errno;
- * -EPERM: something that is no file of ours is in the way.
- */
-int state_open(int workdir, bool is_restart, bool do_sync, struct state **ret);
+struct state_config {
+	uint64_t stack_id; /* of the lower branches (stack_id.h); 0: they cannot be known again */
+	struct state_journal *journal; /* taken over and kept; it must outlive the state; or NULL */
+};
 
-/* Takes over what the journal holds, and keeps it from then on; it must outlive the state. */
-void state_keep_journal(struct state *state, struct state_journal *journal);
+/*
+ * Opens or begins the state in the work directory. 0 or negative errno; -EPERM: something that is
+ * no file of ours is in the way.
+ */
+int state_open(int workdir, const struct state_config *config, struct state **ret);
 
 /* Lets go of it. All that is to be kept is where it belongs already. Accepts NULL. */
 void state_close(struct state *state);
@@ -62,8 +61,9 @@ uint64_t state_find(struct state *state, ino_t real);
 uint64_t state_set(struct state *state, ino_t real, uint64_t ino);
 
 /*
- * As state_set, for a number of a lower object whose copy cannot carry it: it
- * is kept on disk like those given out here.
+ * As state_set, for a number of a lower object whose copy cannot carry it: it is kept on disk like
+ * those given out here, for mounts of the same stack, or, if the number is one that the next mount
+ * may not find, for this mount alone.
  */
 void state_set_kept(struct state *state, ino_t real, uint64_t ino);
 

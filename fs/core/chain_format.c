@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "core/chain.h"
 
 const char *const chain_tables[] = { "meta", "inode", "dirent", "name", "link", NULL };
 
@@ -291,4 +292,19 @@ int chain_check_seal(int fd)
 		return CHAIN_BAD;
 	r = hash_file(fd, st.st_size, &hash);
 	return r < 0 ? r : memcmp(&hash, &seal.hash, sizeof(hash)) == 0 ? 0 : CHAIN_BAD;
+}
+
+int chain_identity(int fd, uint64_t *ret)
+{
+	struct stat st;
+	ssize_t n;
+	int r = fd_stat(fd, NULL, &st);
+
+	if (r < 0)
+		return r;
+	if (st.st_size < (off_t)sizeof(*ret))
+		return -EIO;
+	/* The end of its seal. */
+	n = fd_pread_all(fd, ret, sizeof(*ret), st.st_size - (off_t)sizeof(*ret));
+	return n < 0 ? (int)n : n == sizeof(*ret) ? 0 : -EIO;
 }

@@ -4,11 +4,11 @@
  *
  * - MDB_NOSUBDIR: an index is one file, which can be renamed into place.
  * - MDB_NOTLS: readers belong to transactions, so that a thread may hold several.
- * - MDB_NOLOCK: a chain index never changes once it is in place, and the state of a mount has one
- *   user. For a file that several processes use, flock(2) of its directory takes the place of
- *   LMDB's own locks: shared while one reads, exclusive while one writes. A process that is killed
- *   leaves nothing behind then, neither a reader that keeps pages from being used again nor a
- *   mutex: of LMDB's, waiters were seen to sleep for ever after their like had been killed.
+ * - MDB_NOLOCK: a chain index never changes once it is in place, and is written by one process.
+ *   For a file that several processes use, flock(2) of its directory takes the place of LMDB's own
+ *   locks: shared while one reads, exclusive while one writes. A process that is killed leaves
+ *   nothing behind then, neither a reader that keeps pages from being used again nor a mutex: of
+ *   LMDB's, waiters were seen to sleep for ever after their like had been killed.
  * - The map is far larger than any index; it costs address space only, because
  *   the file grows by what is written.  So there is no growing to get wrong.
  */

@@ -104,3 +104,8 @@ bool number_is_lasting(uint64_t number)
 {
 	return number >= LOWER_INO_END || (number & (HASHED | FLEETING)) != (HASHED | FLEETING);
 }
+
+bool number_is_old(uint64_t number)
+{
+	return number < UINT64_C(1) << INO_BITS;
+}

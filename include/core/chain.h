@@ -9,6 +9,7 @@
 #define CORE_CHAIN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /*
  * Walks the branches (open directories, topmost first; they stay the
@@ -19,5 +20,11 @@
  */
 int chain_build(const int branches[], size_t n_branches, const char *chain_id, int dirfd,
 		const char *name);
+
+/*
+ * What tells a whole index from all others, of which the same numbers mean other objects. 0 or
+ * negative errno.
+ */
+int chain_identity(int fd, uint64_t *ret);
 
 #endif

@@ -53,4 +53,10 @@ uint64_t numbers_get(struct numbers *numbers, dev_t device, ino_t real);
  */
 bool number_is_lasting(uint64_t number);
 
+/*
+ * Whether earlier versions gave the same to the same object: one of the first branch's filesystem,
+ * or of a chain index.
+ */
+bool number_is_old(uint64_t number);
+
 #endif

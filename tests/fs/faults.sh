@@ -151,7 +151,7 @@ end() {
 	umount m
 	flock "$work" true
 	no_leftovers
-	find "$work" ! -name state.mdb ! -name state.log ! -name state.seal ! -name owner ! -path "$work" >leftovers
+	find "$work" ! -name state.map ! -name owner ! -path "$work" >leftovers
 	[ ! -s leftovers ] || fail "$title: in the work directory: $(cat leftovers)"
 	mount_cairnfs -o "lowerdir=${branch:-lower},upperdir=$upper,workdir=$work" m
 	same_tree plain m --no-times

@@ -232,8 +232,8 @@ void write_back(int disk)
 	while (!atomic_load(&shared->stop_writing_back)) {
 		struct stat st;
 
-		for (unsigned i = 0; i < 4 && stat("work/state.mdb", &st) == 0; i++)
-			write_pages("work/state.mdb", st.st_size);
+		for (unsigned i = 0; i < 4 && stat("work/state.map", &st) == 0; i++)
+			write_pages("work/state.map", st.st_size);
 		nftw(".", write_some, 32, FTW_PHYS);
 		usleep(1000);
 	}

@@ -63,3 +63,89 @@ for option in '' ,ino32_t ,metacopy=on; do
 	umount m
 done
 umount inner
+
+# ---- the same upper on other branches, whose numbers are the same and mean other files ----
+
+# other_files FILE FILE: they are not taken for one.
+other_files() {
+	stat "$1" "$2" >none # so that both are known
+	[ "$(stat -c %i "$1")" != "$(stat -c %i "$2")" ] || fail "$1 and $2 have one number"
+}
+
+# Filesystems that say no more of themselves than FUSE does: files born in each have the same numbers.
+rm -r u w
+mkdir u w base1 base2 up1 up2 work1 work2 in1 in2
+mount_cairnfs -o lowerdir=base1,upperdir=up1,workdir=work1 in1
+mount_cairnfs -o lowerdir=base2,upperdir=up2,workdir=work2 in2
+for i in $(seq 20); do
+	echo "one $i" >"in1/one$i"
+	echo "two $i" >"in2/two$i"
+done
+mount_cairnfs -o lowerdir=in1,upperdir=u,workdir=w m
+chmod 600 m/one*
+umount m
+mount_cairnfs -o lowerdir=in2,upperdir=u,workdir=w m
+for i in $(seq 20); do
+	for k in $(seq 20); do
+		other_files "m/one$i" "m/two$k"
+	done
+	[ "$(cat "m/one$i" "m/two$i")" = "one $i
+two $i" ] || fail "m/one$i is $(cat "m/one$i"), m/two$i is $(cat "m/two$i")"
+done
+umount m
+umount in1 in2
+
+# A copy that cannot carry its number, as links of ordinary users cannot: the work directory has it, for those branches.
+rm -r u w
+mkdir u w l1 l2
+ln -s one l1/one
+ln l1/one l2/two
+mount_cairnfs -o lowerdir=l1,upperdir=u,workdir=w,userxattr m
+chown -h 7 m/one
+number=$(stat -c %i m/one)
+umount m
+mount_cairnfs -o lowerdir=l1,upperdir=u,workdir=w,userxattr m
+[ "$(stat -c %i m/one)" = "$number" ] || fail "a link's number: $(stat -c %i m/one), not $number"
+umount m
+mount_cairnfs -o lowerdir=l2,upperdir=u,workdir=w,userxattr m
+other_files m/two m/one
+[ "$(stat -c %u m/one m/two | tr '\n' ' ')" = "7 0 " ] || fail "owners: $(stat -c '%n %u' m/one m/two)"
+umount m
+
+# Subvolumes below a branch are known by numbers that the kernel gives out as they are used, to one today and to another tomorrow;
+# and two subvolumes of one filesystem are two stacks.
+if command -v mkfs.btrfs btrfs >none && grep -qw btrfs /proc/filesystems; then
+	rm -r u w
+	mkdir u w disk
+	truncate -s 300M image
+	mkfs.btrfs -q image >none
+	mount -o loop image disk
+	for name in a b a/one a/two; do
+		btrfs subvolume create "disk/$name" >none
+	done
+	echo a >disk/a/a
+	echo b >disk/b/b
+	echo one >disk/a/one/one
+	echo two >disk/a/two/two
+	umount disk
+	mount -o loop image disk
+	mount_cairnfs -o lowerdir=disk/a,upperdir=u,workdir=w m
+	chmod 600 m/a m/one/one
+	number=$(stat -c %i m/a)
+	umount m
+	umount disk
+	mount -o loop image disk
+	mount_cairnfs -o lowerdir=disk/a,upperdir=u,workdir=w m
+	ls m/two >none
+	other_files m/two/two m/one/one
+	[ "$(cat m/two/two m/one/one)" = "two
+one" ] || fail "subvolumes: $(cat m/two/two m/one/one)"
+	[ "$(stat -c %i m/a)" = "$number" ] || fail "a copy's number: $(stat -c %i m/a), not $number"
+	umount m
+	mount_cairnfs -o lowerdir=disk/b,upperdir=u,workdir=w m
+	other_files m/b m/a
+	[ "$(cat m/b m/a)" = "b
+a" ] || fail "another subvolume: $(cat m/b m/a)"
+	umount m
+	umount disk
+fi

@@ -118,7 +118,7 @@ static void test_damaged_state(void)
 {
 	union_make(1);
 	make_file(branches[0], "f", "f");
-	make_file(work, "state.mdb", "this is no index, and it is a long text for that matter\n");
+	make_file(work, "state.map", "this is no table, and it is a long text for that matter\n");
 	union_open();
 	write_new("g", "g");
 	assert_streq(list_at(""), "f g ");

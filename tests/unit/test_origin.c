@@ -3,6 +3,34 @@
 #include "union.h"
 #include "upper.h"
 
+/* Those numbers of earlier versions that were made in the order in which objects were met. */
+static void test_old_marks(void)
+{
+	static const uint64_t counted[] = { (UINT64_C(1) << 61) + 5, (UINT64_C(1) << 52) + 5 };
+	cleanup_fd int fd = -1;
+	struct stat st;
+	uint64_t stack_id;
+
+	union_make(1);
+	make_file(upper, "f", "f");
+	union_open();
+	fd = open_path(upper, "f");
+	st = stat_of(upper, "f");
+	stack_id = fs->stack_id.now;
+	assert(stack_id);
+	for (size_t i = 0; fs->caps.origin_xattr && i < 2; i++) {
+		fs->stack_id = (struct stack_id){ .now = stack_id };
+		assert(origin_set(fs, fd, st.st_ino, counted[i]));
+		assert_eq(origin_get(fs, fd, st.st_ino), counted[i]);
+		fs->stack_id = (struct stack_id){ .now = stack_id + 1, .before = stack_id };
+		assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	}
+	/* Branches that cannot be known again: no mark is made. */
+	fs->stack_id = (struct stack_id){ 0 };
+	assert(!origin_set(fs, fd, st.st_ino, 77));
+	union_end();
+}
+
 static void test_marks(void)
 {
 	cleanup_fd int fd = -1;
@@ -24,14 +52,14 @@ static void test_marks(void)
 	/* A copy of the file made behind our back has the mark, but is another inode. */
 	assert_eq(origin_get(fs, fd, st.st_ino + 1), 0);
 	/* Other branches: their numbers mean other things. */
-	fs->stack_id++;
-	fs->old_stack_id++;
+	fs->stack_id.now++;
+	fs->stack_id.before = 0;
 	assert_eq(origin_get(fs, fd, st.st_ino), 0);
 	/* As an earlier version knew them, they are the same. */
-	fs->old_stack_id = fs->stack_id - 1;
+	fs->stack_id.before = fs->stack_id.now - 1;
 	assert_eq(origin_get(fs, fd, st.st_ino), 77);
-	fs->stack_id--;
-	fs->old_stack_id = 0;
+	fs->stack_id.now--;
+	fs->stack_id.before = 0;
 	/* A number that the next mount may not find is not marked. */
 	assert(!origin_set(fs, fd, st.st_ino, (UINT64_C(3) << 60) + 5));
 	assert_eq(origin_get(fs, fd, st.st_ino), 77);
@@ -110,6 +138,7 @@ static void test_other_branches(void)
 static void tests(void)
 {
 	test_marks();
+	test_old_marks();
 	test_copied_upper();
 	test_other_branches();
 }

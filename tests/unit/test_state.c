@@ -3,11 +3,12 @@
  */
 #include "state.h"
 
+#include <endian.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "core/index.h"
-#include "core/lower.h"
+#include "base/table.h"
+#include "core/number.h"
 #include "scratch.h"
 
 static int work = -1;
@@ -21,11 +22,13 @@ static void begin(void)
 	work = make_dir_open(scratch, name);
 }
 
-static struct state *open_state(bool is_restart)
+static struct state_config config = { .stack_id = 12345 };
+
+static struct state *open_state(void)
 {
 	struct state *state;
 
-	assert_eq(state_open(work, is_restart, false, &state), 0);
+	assert_eq(state_open(work, &config, &state), 0);
 	return state;
 }
 
@@ -40,7 +43,7 @@ static void test_numbers(void)
 	uint64_t a, b;
 
 	begin();
-	state = open_state(false);
+	state = open_state();
 	assert_eq(state_find(state, 10), 0);
 	a = state_set(state, 10, 0);
 	b = state_set(state, 11, 0);
@@ -69,7 +72,7 @@ static void test_kept_over_close_and_open(void)
 	uint64_t fresh;
 
 	begin();
-	state = open_state(false);
+	state = open_state();
 	for (unsigned int i = 0; i < N; i++)
 		numbers[i] = state_set(state, 1000 + i, 0);
 	for (unsigned int i = 0; i < N; i++)
@@ -78,7 +81,7 @@ static void test_kept_over_close_and_open(void)
 		state_drop(state, 1000 + i);
 	state_close(state);
 	for (int round = 0; round < 2; round++) {
-		state = open_state(false);
+		state = open_state();
 		for (unsigned int i = 0; i < N; i++)
 			assert_eq(state_find(state, 1000 + i), i % 3 ? numbers[i] : 0);
 		fresh = state_set(state, 5, 0);
@@ -99,7 +102,7 @@ static void use_and_die(unsigned int n, uint64_t *last)
 	assert(pipe(ends) == 0);
 	pid = fork();
 	if (pid == 0) {
-		struct state *state = open_state(false);
+		struct state *state = open_state();
 		uint64_t ino = 0;
 
 		for (unsigned int i = 0; i < n; i++)
@@ -121,7 +124,7 @@ static void test_killed(void)
 
 	begin();
 	use_and_die(10, &last);
-	state = open_state(false);
+	state = open_state();
 	assert_eq(state_find(state, 109), last);
 	assert_eq(state_find(state, 100), last - 9);
 	ino = state_set(state, 200, 0);
@@ -130,7 +133,7 @@ static void test_killed(void)
 	state_close(state);
 	use_and_die(5000,
 		    &last); /* some of it is in the tables, some in the log; 101 comes again */
-	state = open_state(false);
+	state = open_state();
 	assert_eq(state_find(state, 200), ino);
 	assert_eq(state_find(state, 5099), last);
 	assert(state_find(state, 101) > ino);
@@ -139,91 +142,106 @@ static void test_killed(void)
 	end();
 }
 
-/* The machine goes down: the seal is of an earlier run of it. */
-static void lose_power(void)
+static uint64_t boot_of_file(void)
 {
-	cleanup_fd int fd = openat(work, "state.seal", O_WRONLY);
+	cleanup_fd int fd = openat(work, "state.map", O_RDONLY);
+	uint64_t boot;
 
-	assert(pwrite(fd, "another", 7, 16) == 7);
+	assert(pread(fd, &boot, sizeof(boot), 32) == sizeof(boot));
+	return le64toh(boot);
 }
 
-/* After that the file may hold anything: it is not looked into, and no number comes again. */
-static void test_torn(void)
+/* With a hash that is right. */
+static void set_boot_of_file(uint64_t boot)
 {
-	char rubbish[65536];
-	struct state *state;
-	uint64_t last;
+	cleanup_fd int fd = openat(work, "state.map", O_RDWR);
+	uint64_t head[6];
 
-	begin();
-	use_and_die(6000, &last);
-	lose_power();
-	memset(rubbish, 0x5a, sizeof(rubbish));
-	{
-		/* As long as it was, with a head that is right. */
-		cleanup_fd int fd = openat(work, "state.mdb", O_WRONLY);
-
-		assert(pwrite(fd, rubbish, sizeof(rubbish), 8192) == sizeof(rubbish));
-	}
-	state = open_state(false);
-	assert_eq(state_find(state, 101), 0);
-	assert_eq(state_find(state, 6099), 0);
-	assert(state_set(state, 1, 0) > last);
-	state_close(state);
-	end();
+	assert(pread(fd, head, sizeof(head), 0) == sizeof(head));
+	head[4] = htole64(boot);
+	head[5] = htole64(table_hash_bytes(head, 40));
+	assert(pwrite(fd, head, sizeof(head), 0) == sizeof(head));
 }
 
-static bool is_settled(void)
-{
-	cleanup_fd int fd = openat(work, "state.seal", O_RDONLY);
-	uint64_t words[2] = { 0, 1 };
-
-	return fd >= 0 && pread(fd, words, sizeof(words), 0) == sizeof(words) && !words[1];
-}
-
-/* When nothing has changed for a while, it outlives the machine too. */
-static void test_settled(void)
+/* Of another run of the machine, which may not have left all that it wrote. */
+static void test_power_loss(void)
 {
 	struct state *state;
-	uint64_t ino, after;
-
-	begin();
-	state = open_state(false);
-	ino = state_set(state, 1, 0);
-	assert(!is_settled());
-	while (!is_settled())
-		usleep(10000);
-	state_close(state);
-	lose_power();
-	state = open_state(false);
-	assert_eq(state_find(state, 1), ino);
-	/* The log goes on from there: what of it was written before the power went is good. */
-	after = state_set(state, 2, 0);
-	state_close(state);
-	assert(after > ino);
-	end();
-}
-
-/* What a torn record says is nothing. */
-static void test_torn_log(void)
-{
-	struct state *state;
-	uint64_t last, ino;
+	uint64_t before, last;
 
 	begin();
 	use_and_die(10, &last);
-	{
-		cleanup_fd int fd = openat(work, "state.log", O_WRONLY);
-
-		/* The sixth, and with it all that come after. */
-		assert(pwrite(fd, "torn", 4, 5 * 40 + 8) == 4);
-	}
-	state = open_state(false);
-	assert_eq(state_find(state, 104), last - 5);
-	assert_eq(state_find(state, 105), 0);
-	assert_eq(state_find(state, 109), 0);
-	ino = state_set(state, 200, 0);
-	assert(ino > last);
+	before = boot_of_file();
+	assert(before);
+	set_boot_of_file(before + 1);
+	state = open_state();
+	/* What is there is good, and numbers go on far behind all that was not written. */
+	assert_eq(state_find(state, 109), last);
+	assert(state_set(state, 1, 0) >= last + (UINT64_C(1) << 31));
 	state_close(state);
+	assert_eq(boot_of_file(), before);
+	end();
+}
+
+/* A lower object's number is of the stack that it was noted for. */
+static void test_stacks(void)
+{
+	struct state *state;
+	uint64_t born;
+
+	begin();
+	state = open_state();
+	born = state_set(state, 1, 0);
+	state_set_kept(state, 2, 77);
+	assert_eq(state_find(state, 2), 77);
+	state_close(state);
+	config.stack_id++;
+	state = open_state();
+	assert_eq(state_find(state, 1), born);
+	assert_eq(state_find(state, 2), 0);
+	assert(state_set(state, 2, 0) > born);
+	state_set_kept(state, 3, 78);
+	state_close(state);
+	config.stack_id--;
+	state = open_state();
+	assert_eq(state_find(state, 3), 0);
+	assert(state_find(state, 2) > born);
+	state_close(state);
+	/* Branches that cannot be known again. */
+	config.stack_id = 0;
+	state = open_state();
+	state_set_kept(state, 4, 79);
+	assert_eq(state_find(state, 4), 79);
+	state_close(state);
+	state = open_state();
+	assert_eq(state_find(state, 4), 0);
+	state_close(state);
+	config.stack_id = 12345;
+	end();
+}
+
+/* A number that the next mount may not find is kept for the workers of this one. */
+static void test_fleeting(void)
+{
+	const uint64_t fleeting = (UINT64_C(3) << 60) + 5;
+	struct state_journal *journal = calloc(1, sizeof(*journal));
+	struct state *state;
+
+	begin();
+	assert(journal && !number_is_lasting(fleeting));
+	config.journal = journal;
+	state = open_state();
+	state_set_kept(state, 1, fleeting);
+	state_close(state);
+	state = open_state();
+	assert_eq(state_find(state, 1), fleeting);
+	state_close(state);
+	memset(journal, 0, sizeof(*journal));
+	state = open_state();
+	assert_eq(state_find(state, 1), 0);
+	state_close(state);
+	config.journal = NULL;
+	free(journal);
 	end();
 }
 
@@ -235,35 +253,39 @@ static bool is_untouched(int elsewhere)
 	return read(fd, text, sizeof(text)) == 8 && strcmp(text, "precious") == 0;
 }
 
-/* Others may have put something in the place of our files: it is neither followed nor changed. */
+/* Others may have put something in the place of our file: it is neither followed nor changed. */
 static void test_planted(void)
 {
-	static const char *const names[] = { "state.mdb", "state.seal", "state.log" };
+	int elsewhere;
+	struct state *state;
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		struct state *state;
-		int elsewhere;
-
-		begin();
-		elsewhere = make_dir_open(work, "elsewhere");
-		make_file(elsewhere, "victim", "precious");
-		assert(symlinkat("elsewhere/victim", work, names[i]) == 0);
-		if (state_open(work, false, false, &state) == 0) {
-			/* The seal is asked for when there is something to write. */
-			assert(state_set(state, 1, 0) >= LOWER_INO_END);
-			state_close(state);
-		}
-		assert(is_untouched(elsewhere));
-		assert(unlinkat(work, names[i], 0) == 0);
-		assert(linkat(elsewhere, "victim", work, names[i], 0) == 0);
-		if (state_open(work, false, false, &state) == 0) {
-			assert(state_set(state, 1, 0) >= LOWER_INO_END);
-			state_close(state);
-		}
-		assert(is_untouched(elsewhere));
-		close(elsewhere);
-		end();
-	}
+	begin();
+	elsewhere = make_dir_open(work, "elsewhere");
+	make_file(elsewhere, "victim", "precious");
+	make_symlink(work, "elsewhere/victim", "state.map");
+	assert_eq(state_open(work, &config, &state), -EPERM);
+	remove_name(work, "state.map");
+	make_link(work, "elsewhere/victim", "state.map");
+	assert_eq(state_open(work, &config, &state), -EPERM);
+	remove_name(work, "state.map");
+	make_dir(work, "state.map", 0700);
+	assert_eq(state_open(work, &config, &state), -EPERM);
+	remove_name(work, "state.map");
+	assert(mkfifoat(work, "state.map", 0600) == 0);
+	assert_eq(state_open(work, &config, &state), -EPERM);
+	remove_name(work, "state.map");
+	/* What is in the way of the next table, and of earlier versions' files, is taken away. */
+	make_symlink(work, "elsewhere/victim", "state.new");
+	make_symlink(work, "elsewhere/victim", "state.mdb");
+	make_link(work, "elsewhere/victim", "state.seal");
+	state = open_state();
+	for (ino_t real = 1; real < 5000; real++)
+		assert(state_set(state, real, 0));
+	state_close(state);
+	assert(is_untouched(elsewhere));
+	assert(!exists(work, "state.mdb") && !exists(work, "state.seal"));
+	close(elsewhere);
+	end();
 }
 
 /* The next worker of the same mount goes on with what was written, and repeats no number. */
@@ -274,7 +296,7 @@ static void test_restart(void)
 
 	begin();
 	use_and_die(5000, &last);
-	state = open_state(true);
+	state = open_state();
 	assert(state_find(state, 100) >= LOWER_INO_END);
 	assert(state_set(state, 99999, 0) > last);
 	state_close(state);
@@ -288,9 +310,10 @@ static void live_and_die(struct state_journal *journal, bool is_restart, ino_t r
 	int status;
 
 	if (pid == 0) {
-		struct state *state = open_state(is_restart);
+		struct state *state;
 
-		state_keep_journal(state, journal);
+		config.journal = journal;
+		state = open_state();
 		if (!is_restart) {
 			state_set_kept(state, 7, 100);
 			state_set(state, 8, 0);
@@ -314,8 +337,8 @@ static void test_journal(void)
 	live_and_die(journal, false, 20);
 	live_and_die(journal, true, 21);
 	live_and_die(journal, true, 22);
-	state = open_state(true);
-	state_keep_journal(state, journal);
+	config.journal = journal;
+	state = open_state();
 	assert_eq(state_find(state, 7), 100);
 	given = state_find(state, 8);
 	assert(given >= LOWER_INO_END);
@@ -326,7 +349,8 @@ static void test_journal(void)
 	}
 	assert(state_set(state, 23, 0) > state_find(state, 22));
 	state_close(state);
-	state = open_state(false);
+	config.journal = NULL;
+	state = open_state();
 	assert_eq(state_find(state, 7), 100);
 	assert_eq(state_find(state, 8), given);
 	/* The inode is another object's in its next life, with a number of its own. */
@@ -337,19 +361,40 @@ static void test_journal(void)
 	munmap(journal, sizeof(*journal));
 }
 
-static void test_damaged(void)
+/* What no file says, because there is none, the journal tells the next worker. */
+static void test_without_file(void)
 {
+	struct state_journal *journal = calloc(1, sizeof(*journal));
 	struct state *state;
+	uint64_t a, b;
 
 	begin();
-	make_file(work, "state.mdb",
-		  "no index, but a text of some length, long enough to be read\n");
-	state = open_state(false);
-	assert(state_set(state, 1, 0) >= LOWER_INO_END);
+	assert(journal);
+	/* Nothing can be made under this name, and nothing is in the way of the file itself. */
+	make_dir(work, "state.new", 0700);
+	config.journal = journal;
+	state = open_state();
+	a = state_set(state, 1, 0);
+	b = state_set(state, 2, 0);
+	state_set_kept(state, 3, 77);
+	state_drop(state, 2);
 	state_close(state);
-	make_file(work, "state.mdb", "");
-	state = open_state(false);
-	assert(state_set(state, 1, 0) >= LOWER_INO_END);
+	state = open_state();
+	assert_eq(state_find(state, 1), a);
+	assert_eq(state_find(state, 2), 0);
+	assert_eq(state_find(state, 3), 77);
+	assert(state_set(state, 2, 0) > b);
+	state_close(state);
+	/* Where it can be made, it is told all. */
+	remove_name(work, "state.new");
+	state = open_state();
+	assert_eq(journal->n, 0);
+	state_close(state);
+	config.journal = NULL;
+	free(journal);
+	state = open_state();
+	assert_eq(state_find(state, 1), a);
+	assert_eq(state_find(state, 3), 77);
 	state_close(state);
 	end();
 }
@@ -360,12 +405,12 @@ int main(void)
 	test_numbers();
 	test_kept_over_close_and_open();
 	test_killed();
-	test_torn();
-	test_torn_log();
-	test_settled();
+	test_power_loss();
+	test_stacks();
+	test_fleeting();
 	test_planted();
 	test_restart();
 	test_journal();
-	test_damaged();
+	test_without_file();
 	return 0;
 }
