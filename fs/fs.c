@@ -53,12 +53,23 @@ int fs_drop_orphans(struct fs *fs, bool (*is_awaited)(void *context, uint64_t in
 	return -errno;
 }
 
-/* A directory in the work directory, as it was left if there is one. */
+/*
+ * A directory in the work directory, as it was left if there is one; not another's, who could
+ * change what is made there.
+ */
 static int work_dir(struct fs *fs, const char *name)
 {
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r;
+
 	if (mkdirat(fs->config->work, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	return fd_open(fs->config->work, name, O_RDONLY | O_DIRECTORY, 0);
+	fd = fd_open(fs->config->work, name, O_RDONLY | O_DIRECTORY, 0);
+	r = fd < 0 ? fd : fd_stat(fd, NULL, &st);
+	if (r < 0)
+		return r;
+	return st.st_uid == geteuid() ? take_fd(&fd) : -EPERM;
 }
 
 /* The directory itself stays: on a full disk no other could be made. */
