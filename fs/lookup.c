@@ -94,18 +94,31 @@ static int is_copy(void *context, const char *path)
 }
 
 /*
+ * The copy that some names of the lower file have: the one that is kept until all have it, or, of
+ * those that carry their number, the one that is at a name. A descriptor; -ENOENT: there is none.
+ */
+static int find_copy(struct fs *fs, struct lower_obj *obj)
+{
+	struct search search = { .fs = fs, .ino = obj->ino, .fd = -1 };
+	int r = group_named(fs, obj->ino);
+
+	if (r != -ENOENT)
+		return r;
+	r = lower_names(obj, is_copy, &search);
+	return r == 0 ? -ENOENT : r < 0 ? r : search.fd;
+}
+
+/*
  * Gives a lower name of a file whose other names were copied up the copy.
  * 1 if there was one and the name is in upper now; 0 if there is none.
  */
 static int rejoin(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
 {
-	struct search search = { .fs = fs, .ino = obj->ino, .fd = -1 };
-	int r = lower_names(obj, is_copy, &search);
-	cleanup_fd int fd = search.fd;
+	cleanup_fd int fd = find_copy(fs, obj);
+	int r = fd < 0 ? fd : copyup_link(fs, fd, dir, name);
 
-	if (r <= 0)
-		return r;
-	r = copyup_link(fs, fd, dir, name);
+	if (r == -ENOENT && fd < 0)
+		return 0;
 	return r < 0 ? r : 1;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Copy-up keeps everything there is about an object, and about the directories on the way. */
 #include "union.h"
+#include "upper.h"
 
 static int do_copyup(const char *path)
 {
@@ -271,6 +272,32 @@ static void test_group_left_half_up(void)
 	union_end();
 }
 
+/* The same of a copy that does not carry its number, as a link that an ordinary user has. */
+static void test_group_without_marks_left_half_up(void)
+{
+	uint64_t ino;
+
+	union_make(1);
+	make_file(branches[0], "a", "linked");
+	make_link(branches[0], "a", "b");
+	make_link(branches[0], "a", "c");
+	union_open();
+	fs->caps.origin_xattr = NULL;
+	ino = stat_at("a").st_ino;
+	assert_eq(do_write("b", "LINKED", 0), 0);
+	assert_eq(linkat(upper, "b", fs->groups, orphan_name(ino).s, 0), 0);
+	union_close();
+	remove_name(upper, "a");
+	remove_name(upper, "c");
+	union_open();
+	assert_eq(count_in_work("groups"), 0);
+	assert_eq(stat_of(upper, "a").st_ino, stat_of(upper, "c").st_ino);
+	assert_streq(read_at("c"), "LINKED");
+	assert_eq(stat_at("c").st_ino, ino);
+	assert_eq(stat_at("b").st_nlink, 3);
+	union_end();
+}
+
 /* Numbers do not change by it, in the mount nor over remounts, and no other object ever has one. */
 static void test_number_stays(void)
 {
@@ -402,6 +429,7 @@ static void tests(void)
 	test_group_comes_up_whole();
 	test_group_with_names_gone();
 	test_group_left_half_up();
+	test_group_without_marks_left_half_up();
 	test_number_stays();
 	test_removed_while_in_use();
 	test_group_that_cannot_be_linked();
