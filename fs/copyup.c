@@ -27,6 +27,7 @@
 #include "base/xattr.h"
 #include "metacopy.h"
 #include "names.h"
+#include "pile.h"
 #include "protect.h"
 #include "quiet.h"
 #include "upper.h"
@@ -528,6 +529,27 @@ static int copyup_locked(struct fs *fs, struct node *node, off_t limit)
 	return copyup_named(fs, node, lower, limit, dir, name);
 }
 
+static bool is_in_upper(struct fs *fs, struct node *dir)
+{
+	(void)fs;
+	return node_has_upper(dir);
+}
+
+/* The directories above, the topmost first; what has no known name finds one later. */
+static int copyup_above(struct fs *fs, struct node *node)
+{
+	cleanup_pile struct pile way = { 0 };
+	cleanup_node struct node *above = fs_parent(node);
+	int r = above == node ? 0 : pile_climb(&way, fs, above, is_in_upper);
+
+	while (r == 0 && way.n) {
+		cleanup_node struct node *dir = pile_take(&way);
+
+		r = fs_copyup(fs, dir);
+	}
+	return r;
+}
+
 static int copyup(struct fs *fs, struct node *node, off_t limit)
 {
 	int r;
@@ -536,6 +558,9 @@ static int copyup(struct fs *fs, struct node *node, off_t limit)
 		return 0;
 	if (fs->config->upper < 0)
 		return -EROFS;
+	r = copyup_above(fs, node);
+	if (r < 0)
+		return r;
 	pthread_mutex_lock(&node->copyup);
 	r = copyup_locked(fs, node, limit);
 	pthread_mutex_unlock(&node->copyup);

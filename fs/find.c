@@ -11,44 +11,15 @@
 #include <stdlib.h>
 
 #include "base/fd.h"
+#include "core/tour.h"
+#include "pile.h"
 #include "upper.h"
 
-/* Directories that are still to be gone through; references. */
-struct heap {
-	struct node **dirs;
-	size_t n, room;
-};
-
-static void heap_done(struct heap *heap)
-{
-	while (heap->n)
-		node_unref(heap->dirs[--heap->n]);
-	free(heap->dirs);
-}
-
-/* Takes the reference over. */
-static int heap_put(struct heap *heap, struct node *dir)
-{
-	if (heap->n == heap->room) {
-		size_t room = heap->room ? heap->room * 2 : 64;
-		struct node **dirs = realloc(heap->dirs, room * sizeof(*dirs));
-
-		if (!dirs) {
-			node_unref(dir);
-			return -ENOMEM;
-		}
-		heap->dirs = dirs;
-		heap->room = room;
-	}
-	heap->dirs[heap->n++] = dir;
-	return 0;
-}
-
 /*
- * Looks into one directory, and puts those in it on the heap (may be NULL): FS_FOUND,
+ * Looks into one directory, and puts those in it on the pile (may be NULL): FS_FOUND,
  * FS_ABSENT or -errno.
  */
-static int search_dir(struct fs *fs, struct node *dir, uint64_t ino, struct heap *heap,
+static int search_dir(struct fs *fs, struct node *dir, uint64_t ino, struct pile *pile,
 		      struct node **ret)
 {
 	cleanup_listing struct listing *listing = NULL;
@@ -58,28 +29,28 @@ static int search_dir(struct fs *fs, struct node *dir, uint64_t ino, struct heap
 		const struct listing_entry *entry = listing_at(listing, i);
 		cleanup_node struct node *node = NULL;
 
-		if (entry->ino != ino && !(heap && entry->type == DT_DIR))
+		if (entry->ino != ino && !(pile && entry->type == DT_DIR))
 			continue;
 		r = upper_step(fs, dir, entry->name, &node);
 		if (r == FS_FOUND && node->ino == ino) {
 			*ret = take_ptr(node);
 			return FS_FOUND;
 		}
-		if (r == FS_FOUND && heap && S_ISDIR(node->type))
-			r = heap_put(heap, take_ptr(node));
+		if (r == FS_FOUND && pile && S_ISDIR(node->type))
+			r = pile_put(pile, take_ptr(node));
 	}
 	return r < 0 ? r : FS_ABSENT;
 }
 
 static int search_tree(struct fs *fs, uint64_t ino, struct node **ret)
 {
-	CLEANUP(heap_done) struct heap heap = { 0 };
-	int r = heap_put(&heap, node_ref(fs->root)), error = FS_ABSENT;
+	cleanup_pile struct pile pile = { 0 };
+	int r = pile_put(&pile, node_ref(fs->root)), error = FS_ABSENT;
 
-	while (r == FS_ABSENT && heap.n) {
-		cleanup_node struct node *dir = heap.dirs[--heap.n];
+	while (r == FS_ABSENT && pile.n) {
+		cleanup_node struct node *dir = pile_take(&pile);
 
-		r = search_dir(fs, dir, ino, &heap, ret);
+		r = search_dir(fs, dir, ino, &pile, ret);
 		if (r == -ENOMEM)
 			return r;
 		/* Gone meanwhile, or not ours to read: the kernel has it from elsewhere. */
@@ -120,36 +91,35 @@ static int find_orphan(struct fs *fs, uint64_t ino, struct node **ret)
 
 /* --- lower objects that have no name any more --- */
 
-static int search_lower_dir(struct lower_obj *dir, uint64_t ino, struct lower_obj **ret)
+/* Whether an entry is it; if it is another directory, that is gone through next. */
+static int step_lower(struct tour *tour, const struct listing_entry *entry, uint64_t ino,
+		      struct lower_obj **ret)
 {
-	cleanup_listing struct listing *listing = NULL;
-	int r = lower_list(dir, &listing);
+	cleanup_lower_obj struct lower_obj *obj = NULL;
+	int r;
 
-	for (size_t i = 0; r >= 0 && i < listing_count(listing); i++) {
-		const struct listing_entry *entry = listing_at(listing, i);
-		cleanup_lower_obj struct lower_obj *obj = NULL;
-
-		if (entry->ino != ino && entry->type != DT_DIR)
-			continue;
-		r = lower_lookup(dir, entry->name, &obj, NULL);
-		if (r == LOWER_FOUND && obj->ino == ino) {
-			*ret = take_ptr(obj);
-			return LOWER_FOUND;
-		}
-		if (r == LOWER_FOUND && S_ISDIR(obj->type)) {
-			r = search_lower_dir(obj, ino, ret);
-			if (r != LOWER_ABSENT)
-				return r;
-		}
+	if (entry->ino != ino && entry->type != DT_DIR)
+		return LOWER_ABSENT;
+	r = lower_lookup(tour->dir, entry->name, &obj, NULL);
+	if (r != LOWER_FOUND)
+		return r;
+	if (obj->ino == ino) {
+		*ret = take_ptr(obj);
+		return LOWER_FOUND;
 	}
-	return r < 0 ? r : LOWER_ABSENT;
+	return S_ISDIR(obj->type) ? tour_enter(tour, obj, 0) : LOWER_ABSENT;
 }
 
 int find_lower_object(struct fs *fs, uint64_t ino, struct lower_obj **ret)
 {
+	CLEANUP(tour_done) struct tour tour = { 0 };
 	cleanup_lower_obj struct lower_obj *root = lower_root(fs->lower);
+	const struct listing_entry *entry;
+	int r = root ? tour_enter(&tour, root, 0) : -ENOMEM;
 
-	return root ? search_lower_dir(root, ino, ret) : -ENOMEM;
+	while (r == LOWER_ABSENT && (entry = tour_next(&tour)))
+		r = step_lower(&tour, entry, ino, ret);
+	return r;
 }
 
 static int find_removed(struct fs *fs, uint64_t ino, struct node **ret)
@@ -177,47 +147,91 @@ static int find_removed(struct fs *fs, uint64_t ino, struct node **ret)
 /* --- the ledger's hint --- */
 
 enum {
-	MAX_DEPTH = 4096, /* a chain of hints that is longer is wrong */
+	MAX_WAY = 1 << 20, /* a chain of hints that is longer is wrong */
 	MAX_SEARCHES = 10, /* while names move all the time */
 };
 
-static int find(struct fs *fs, uint64_t ino, unsigned int depth, struct node **ret);
+/* The numbers from the one that is looked for up to one that is known. */
+struct way {
+	uint64_t *inos;
+	size_t n, room;
+};
 
-/* FS_ABSENT also where the directory is not to be found. */
-static int find_in_parent(struct fs *fs, uint64_t ino, uint64_t parent, unsigned int depth,
-			  struct node **ret)
+static void way_done(struct way *way)
 {
-	cleanup_node struct node *dir = NULL;
+	free(way->inos);
+}
+
+static int way_add(struct way *way, uint64_t ino)
+{
+	if (way->n == way->room) {
+		size_t room = way->room ? way->room * 2 : 16;
+		uint64_t *inos = realloc(way->inos, room * sizeof(*inos));
+
+		if (!inos)
+			return -ENOMEM;
+		way->inos = inos;
+		way->room = room;
+	}
+	way->inos[way->n++] = ino;
+	return 0;
+}
+
+/* A node that is in memory, or an orphan. */
+static int find_known(struct fs *fs, uint64_t ino, struct node **ret)
+{
+	*ret = nodes_get(&fs->nodes, ino);
+	return *ret ? FS_FOUND : find_orphan(fs, ino, ret);
+}
+
+/* Goes from a number that is not known to the directory that the hint names, and so on. */
+static int go_up(struct fs *fs, uint64_t ino, struct way *way, struct node **ret)
+{
 	int r;
 
-	if (!parent || depth == MAX_DEPTH)
-		return FS_ABSENT;
-	r = find(fs, parent, depth + 1, &dir);
-	if (r != FS_FOUND || !S_ISDIR(dir->type))
-		return r < 0 ? r : FS_ABSENT;
-	r = search_dir(fs, dir, ino, NULL, ret);
+	while ((r = find_known(fs, ino, ret)) == FS_ABSENT) {
+		if (way->n == MAX_WAY)
+			return FS_ABSENT;
+		r = way_add(way, ino);
+		if (r < 0 || !nodes_was_told(&fs->nodes, ino, &ino) || !ino)
+			return r < 0 ? r : FS_ABSENT;
+	}
+	return r;
+}
+
+/* FS_ABSENT also where a directory on the way is not to be found. */
+static int go_down(struct fs *fs, struct way *way, struct node **at)
+{
+	int r = FS_FOUND;
+
+	while (r == FS_FOUND && way->n) {
+		cleanup_node struct node *dir = take_ptr(*at);
+
+		if (!S_ISDIR(dir->type))
+			return FS_ABSENT;
+		r = search_dir(fs, dir, way->inos[--way->n], NULL, at);
+	}
 	return r == -ESTALE || r == -ENOENT ? FS_ABSENT : r;
 }
 
 /* As fs_find, without searching everywhere. */
-static int find(struct fs *fs, uint64_t ino, unsigned int depth, struct node **ret)
+static int find(struct fs *fs, uint64_t ino, struct node **ret)
 {
-	uint64_t parent = 0;
-	int r;
+	CLEANUP(way_done) struct way way = { 0 };
+	cleanup_node struct node *at = NULL;
+	int r = go_up(fs, ino, &way, &at);
 
-	*ret = nodes_get(&fs->nodes, ino);
-	if (*ret)
-		return FS_FOUND;
-	r = find_orphan(fs, ino, ret);
-	if (r == FS_ABSENT && nodes_was_told(&fs->nodes, ino, &parent))
-		r = find_in_parent(fs, ino, parent, depth, ret);
+	if (r == FS_FOUND)
+		r = go_down(fs, &way, &at);
+	if (r == FS_FOUND)
+		*ret = take_ptr(at);
 	return r;
 }
 
 static int find_anywhere(struct fs *fs, uint64_t ino, struct node **ret)
 {
 	uint64_t parent;
-	int r = find(fs, ino, 0, ret);
+	int r = find(fs, ino, ret);
 
 	if (r == FS_ABSENT)
 		r = search_tree(fs, ino, ret);

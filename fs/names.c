@@ -16,6 +16,7 @@
 
 #include "base/fd.h"
 #include "core/redirect.h"
+#include "pile.h"
 #include "upper.h"
 
 int names_moved(struct fs *fs, struct node *dir)
@@ -70,7 +71,7 @@ void names_done(struct fs *fs)
 }
 
 /*
- * Opens one directory of upper, and remembers it if it has been renamed.  The descriptor,
+ * Looks at one directory of upper, and remembers it if it has been renamed.  0 with a reference,
  * -ENOENT if it is a mark, or gone since; or -errno.
  */
 static int enter(struct fs *fs, struct node *dir, int dirfd, const char *name, struct node **ret)
@@ -87,31 +88,60 @@ static int enter(struct fs *fs, struct node *dir, int dirfd, const char *name, s
 		r = redirect_get(fd, MARKS_ANY, &redirect);
 	if (r == 1)
 		r = names_moved(fs, *ret);
-	return r < 0 ? r : take_fd(&fd);
+	return r < 0 ? r : 0;
 }
 
-static void scan_dir(struct fs *fs, struct node *dir, int dirfd)
+/* Looks at what is in a directory; directories are put on the pile. */
+static void scan_entries(struct fs *fs, struct node *dir, DIR *stream, struct pile *pile)
 {
-	cleanup_dir DIR *stream = NULL;
 	struct dirent *entry;
-	int r = fd_opendir(dirfd, &stream);
 
-	while (r == 0 && (errno = 0, entry = readdir(stream))) {
-		cleanup_node struct node *node = NULL;
-		cleanup_fd int fd = -1;
+	while ((errno = 0, entry = readdir(stream))) {
+		struct node *node = NULL;
+		int r;
 
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 			continue;
 		if (entry->d_type != DT_DIR && entry->d_type != DT_UNKNOWN)
 			continue;
-		fd = enter(fs, dir, dirfd, entry->d_name, &node);
-		if (fd >= 0)
-			scan_dir(fs, node, fd);
-		else if (fd != -ENOENT)
-			note_failure(fs, dir, entry->d_name, fd);
+		r = enter(fs, dir, dirfd(stream), entry->d_name, &node);
+		if (r == 0)
+			r = pile_put(pile, take_ptr(node));
+		node_unref(node);
+		if (r < 0 && r != -ENOENT)
+			note_failure(fs, dir, entry->d_name, r);
 	}
-	if (r < 0 || errno)
-		note_failure(fs, dir, NULL, r < 0 ? r : -errno);
+	if (errno)
+		note_failure(fs, dir, NULL, -errno);
+}
+
+static void scan_dir(struct fs *fs, struct node *dir, struct pile *pile)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_dir DIR *stream = NULL;
+	int r = 0;
+
+	ref = upper_open(fs, dir, &r);
+	if (ref)
+		r = fd_opendir(ref->fd, &stream);
+	if (r == 0)
+		scan_entries(fs, dir, stream, pile);
+	else if (r != -ENOENT && r != -ESTALE) /* gone since */
+		note_failure(fs, dir, NULL, r);
+}
+
+static void scan_tree(struct fs *fs)
+{
+	cleanup_pile struct pile pile = { 0 };
+	int r = pile_put(&pile, node_ref(fs->root));
+
+	if (r < 0)
+		note_failure(fs, fs->root, NULL, r);
+	while (pile.n) {
+		cleanup_node struct node *dir = pile_take(&pile);
+
+		scan_dir(fs, dir, &pile);
+	}
 }
 
 static int read_dir(int dirfd)
@@ -128,12 +158,11 @@ static bool still_fails(struct fs *fs)
 {
 	cleanup_fd_ref struct fd_ref *dir = NULL;
 	cleanup_node struct node *node = NULL;
-	cleanup_fd int fd = -1;
 	int r = 0;
 
 	dir = upper_open(fs, fs->failed_dir, &r);
 	if (dir && fs->failed_name)
-		r = fd = enter(fs, fs->failed_dir, dir->fd, fs->failed_name, &node);
+		r = enter(fs, fs->failed_dir, dir->fd, fs->failed_name, &node);
 	else if (dir)
 		r = read_dir(dir->fd);
 	return r < 0 && r != -ENOENT && r != -ESTALE;
@@ -153,7 +182,7 @@ static int scan_upper(struct fs *fs, bool again)
 		fs->is_scanned = false;
 	}
 	if (!fs->is_scanned)
-		scan_dir(fs, fs->root, fs->config->upper);
+		scan_tree(fs);
 	fs->is_scanned = true;
 	r = fs->scan_error;
 	pthread_mutex_unlock(&fs->scan_lock);

@@ -21,6 +21,7 @@
 #include "base/fd.h"
 #include "base/xattr.h"
 #include "core/redirect.h"
+#include "pile.h"
 
 enum { MAX_MOVES = 200 };
 
@@ -95,6 +96,30 @@ static int open_in(int dirfd, const char *name, ino_t real)
 	return st.st_ino == real ? take_fd(&fd) : -ESTALE;
 }
 
+static bool is_open(struct fs *fs, struct node *dir)
+{
+	struct fd_ref *ref = fdcache_get(&fs->fds, &dir->path);
+
+	fd_ref_put(ref);
+	return ref;
+}
+
+/* A directory is opened from the one above it: first those above that are not open. */
+static struct fd_ref *open_dir(struct fs *fs, struct node *dir, int *error)
+{
+	cleanup_pile struct pile way = { 0 };
+	struct fd_ref *ref = fdcache_get(&fs->fds, &dir->path);
+
+	if (ref)
+		return ref;
+	*error = pile_climb(&way, fs, dir, is_open);
+	while (*error == 0 && way.n > 1) {
+		cleanup_node struct node *above = pile_take(&way);
+		cleanup_fd_ref struct fd_ref *opened = upper_open(fs, above, error);
+	}
+	return *error < 0 ? NULL : upper_open(fs, dir, error);
+}
+
 /* Opens the object by the i-th of its names; -ENOENT when it has not so many. */
 static int open_by_alias(struct fs *fs, struct node *node, ino_t real, unsigned int i)
 {
@@ -105,7 +130,7 @@ static int open_by_alias(struct fs *fs, struct node *node, ino_t real, unsigned 
 
 	if (r <= 0)
 		return r < 0 ? r : -ENOENT;
-	dir = upper_open(fs, parent, &r);
+	dir = open_dir(fs, parent, &r);
 	return dir ? open_in(dir->fd, name, real) : r;
 }
 

@@ -326,7 +326,6 @@ static int open_doomed(int dirfd, const char *name)
 	return fd;
 }
 
-/* Removes what is no directory: 0, or -EISDIR, or another error. */
 /* The flags that keep an object from being renamed or removed are taken away: -1, or what they
  * were. */
 static int take_flags(int fd)
@@ -361,6 +360,7 @@ static int remove_held(int dirfd, const char *name, const struct stat *st)
 	return r;
 }
 
+/* Removes what is no directory: 0, or -EISDIR, or another error. */
 static int remove_file(int dirfd, const char *name)
 {
 	struct stat st;
@@ -377,21 +377,38 @@ static int remove_file(int dirfd, const char *name)
 	return S_ISREG(st.st_mode) ? remove_held(dirfd, name, &st) : r;
 }
 
-/* Moves a directory up to `top`, under a name that is free there. */
-static int move_up(int dirfd, const char *name, int top)
-{
-	char free_name[32];
-	int r;
+/*
+ * A tree that is being removed. Directories in it are moved up to its root, where they have the
+ * names "removed-0", "removed-1" and so on, and wait there until it is their turn.
+ */
+struct removal {
+	int top;
+	unsigned long n_names; /* given out, or taken by another */
+};
 
+struct waiting_name {
+	char s[32];
+};
+
+static struct waiting_name waiting_name(unsigned long i)
+{
+	struct waiting_name name;
+
+	snprintf(name.s, sizeof(name.s), "removed-%lx", i);
+	return name;
+}
+
+static int move_up(struct removal *removal, int dirfd, const char *name)
+{
 	/* Renaming a directory elsewhere changes its "..", for which it must be writable. */
 	fchmodat(dirfd, name, 0700, 0);
-	for (unsigned long i = 0;; i++) {
+	for (;;) {
+		struct waiting_name new = waiting_name(removal->n_names++);
 		struct stat st;
+		int r = fd_stat(removal->top, new.s, &st);
 
-		snprintf(free_name, sizeof(free_name), "removed-%lx", i);
-		r = fd_stat(top, free_name, &st);
 		if (r == -ENOENT)
-			return fd_rename(dirfd, name, top, free_name, 0);
+			return fd_rename(dirfd, name, removal->top, new.s, 0);
 		if (r < 0)
 			return r;
 	}
@@ -401,8 +418,8 @@ static int move_up(int dirfd, const char *name, int top)
  * Goes through a directory once: files are removed, directories handed to `each`.  Without
  * readdir, which wants memory: what is thrown away for want of it must be gone.
  */
-static int sweep(int dirfd, int top, int (*each)(int dirfd, const char *name, int top),
-		 bool *had_dirs)
+static int sweep(struct removal *removal, int dirfd,
+		 int (*each)(struct removal *removal, int dirfd, const char *name))
 {
 	_Alignas(struct dirent64) char buf[4096];
 	cleanup_fd int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -417,32 +434,32 @@ static int sweep(int dirfd, int top, int (*each)(int dirfd, const char *name, in
 			if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
 				continue;
 			r = remove_file(dirfd, entry->d_name);
-			if (r == -EISDIR) {
-				*had_dirs = true;
-				r = each(dirfd, entry->d_name, top);
-			}
+			if (r == -EISDIR)
+				r = each(removal, dirfd, entry->d_name);
 		}
 	}
 	return r < 0 ? r : n < 0 ? -errno : 0;
 }
 
-/* Removes a directory of `top`; the directories in it come to be in `top`. */
-static int dissolve(int dirfd, const char *name, int top)
+/* Removes a directory of the top; the directories in it wait there from now on. */
+static int dissolve(struct removal *removal, int dirfd, const char *name)
 {
-	bool had_dirs;
 	cleanup_fd int fd = open_doomed(dirfd, name);
-	int r = fd < 0 ? fd : sweep(fd, top, move_up, &had_dirs);
+	int r = fd < 0 ? fd : sweep(removal, fd, move_up);
 
 	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+		return r == -ENOENT || r == -ENOTDIR ? 0 : r;
 	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* However deep the tree, two directories are open at a time: what is deep is moved up first. */
+/*
+ * However deep or wide the tree, it takes no more memory, three directories are open at a time
+ * and each is gone through once.
+ */
 int fd_remove_tree(int dirfd, const char *name)
 {
+	struct removal removal = { 0 };
 	cleanup_fd int top = -1;
-	bool had_dirs = true;
 	int r = remove_file(dirfd, name);
 
 	if (r != -EISDIR)
@@ -453,11 +470,11 @@ int fd_remove_tree(int dirfd, const char *name)
 	top = open_doomed(dirfd, name);
 	if (top < 0)
 		return top == -ENOENT ? 0 : top;
-	while (had_dirs) {
-		had_dirs = false;
-		r = sweep(top, top, dissolve, &had_dirs);
-		if (r < 0)
-			return r;
-	}
+	removal.top = top;
+	r = sweep(&removal, top, dissolve);
+	for (unsigned long i = 0; r == 0 && i < removal.n_names; i++)
+		r = dissolve(&removal, top, waiting_name(i).s);
+	if (r < 0)
+		return r;
 	return unlinkat(dirfd, name, AT_REMOVEDIR) < 0 && errno != ENOENT ? -errno : 0;
 }

@@ -22,6 +22,7 @@
 #include "base/fd.h"
 #include "chain_format.h"
 #include "core/lower.h"
+#include "core/tour.h"
 
 enum {
 	HASH_BUFFER = 1 << 20,
@@ -121,9 +122,30 @@ static int gather_xattrs(struct lower_obj *obj, uint8_t **block, size_t *size)
 	return 0;
 }
 
-/* Writes the record of an object that has not been met before. */
+/*
+ * The path in the branch, always: a lookup of data is then one descent and one open.  Where that
+ * would make the index grow as the square of the depth, it is what the directory has, and a name.
+ */
+static int find_source(struct lower_obj *obj, const struct chain_place *place,
+		       struct chain_inode *inode, char **ret)
+{
+	int r = lower_source(obj, &inode->branch, ret);
+
+	if (r < 0)
+		return r;
+	if (*ret) {
+		inode->path = (struct index_value){ *ret, strlen(*ret) };
+		return 0;
+	}
+	*ret = chain_place_encode(place, &inode->path.size);
+	inode->path.data = *ret;
+	return *ret ? 0 : -ENOMEM;
+}
+
+/* Writes the record of an object that has not been met before; `place`: where, NULL for the root.
+ */
 static int add_inode(struct build *build, uint64_t ino, struct lower_obj *obj,
-		     const struct stat *st)
+		     const struct stat *st, const struct chain_place *place)
 {
 	struct chain_inode inode = { .st = *st };
 	cleanup_free uint8_t *xattrs = NULL;
@@ -139,12 +161,10 @@ static int add_inode(struct build *build, uint64_t ino, struct lower_obj *obj,
 		if (r == 0)
 			inode.target = (struct index_value){ target, strlen(target) };
 	}
-	/* The path in the branch, always: a lookup of data is then one descent and one open. */
 	if (r == 0)
-		r = lower_source(obj, &inode.branch, &path);
+		r = find_source(obj, place, &inode, &path);
 	if (r < 0)
 		return r;
-	inode.path = (struct index_value){ path, strlen(path) };
 	/* Reading the branch, as we do, may move it: the index depends on content alone. */
 	inode.st.st_atim = st->st_mtim;
 	put_inode(build, ino, &inode);
@@ -177,37 +197,34 @@ static int number_of(struct build *build, struct lower_obj *obj, const struct st
 	return 0;
 }
 
-static int add_children(struct build *build, uint64_t ino, struct lower_obj *dir);
-
-static int add_child(struct build *build, uint64_t parent, struct lower_obj *dir, const char *name)
+static int add_child(struct build *build, struct tour *tour, const char *name)
 {
 	cleanup_lower_obj struct lower_obj *obj = NULL;
+	uint64_t parent = tour->number, ino;
 	struct stat st;
-	uint64_t ino;
 	bool is_new;
-	int r = lower_lookup(dir, name, &obj, &st);
+	int r = lower_lookup(tour->dir, name, &obj, &st);
 
 	if (r != LOWER_FOUND)
 		return r < 0 ? r : -EIO; /* listed, and not there: the branch changes under us */
 	r = number_of(build, obj, &st, &ino, &is_new);
 	if (r == 0 && is_new)
-		r = add_inode(build, ino, obj, &st);
+		r = add_inode(build, ino, obj, &st, &(struct chain_place){ parent, name });
 	if (r < 0)
 		return r;
 	put_name(build, ino, parent, name, (unsigned char)IFTODT(st.st_mode));
 	r = commit_batch(build);
-	if (r == 0 && S_ISDIR(st.st_mode))
-		r = add_children(build, ino, obj);
-	return r;
+	return r == 0 && S_ISDIR(st.st_mode) ? tour_enter(tour, obj, ino) : r;
 }
 
-static int add_children(struct build *build, uint64_t ino, struct lower_obj *dir)
+static int add_children(struct build *build, struct lower_obj *root)
 {
-	cleanup_listing struct listing *listing = NULL;
-	int r = lower_list(dir, &listing);
+	CLEANUP(tour_done) struct tour tour = { 0 };
+	const struct listing_entry *entry;
+	int r = tour_enter(&tour, root, LOWER_ROOT_INO);
 
-	for (size_t i = 0; r == 0 && i < listing_count(listing); i++)
-		r = add_child(build, ino, dir, listing_at(listing, i)->name);
+	while (r == 0 && (entry = tour_next(&tour)))
+		r = add_child(build, &tour, entry->name);
 	return r;
 }
 
@@ -228,9 +245,9 @@ static int build_tree(struct build *build, struct lower *lower, const char *chai
 	build->last_ino = LOWER_ROOT_INO;
 	r = lower_stat(root, &st);
 	if (r == 0)
-		r = add_inode(build, LOWER_ROOT_INO, root, &st);
+		r = add_inode(build, LOWER_ROOT_INO, root, &st, NULL);
 	if (r == 0)
-		r = add_children(build, LOWER_ROOT_INO, root);
+		r = add_children(build, root);
 	if (r < 0) {
 		index_abort(&build->txn);
 		return r;

@@ -197,6 +197,34 @@ int chain_inode_decode(struct index_value value, struct chain_inode *ret)
 	return 0;
 }
 
+/* No path begins with a NUL. */
+char *chain_place_encode(const struct chain_place *place, size_t *size)
+{
+	size_t length = strlen(place->name);
+	uint8_t *bytes = malloc(9 + length);
+
+	if (!bytes)
+		return NULL;
+	bytes[0] = 0;
+	memcpy(put(bytes + 1, place->parent, 8), place->name, length);
+	*size = 9 + length;
+	return (char *)bytes;
+}
+
+int chain_place_decode(struct index_value path, uint64_t *parent, struct index_value *name)
+{
+	const uint8_t *at = path.data;
+
+	if (path.size > 0 && *at != 0)
+		return 0;
+	if (path.size < 10)
+		return CHAIN_BAD_PLACE;
+	at++;
+	*parent = get(&at, 8);
+	*name = (struct index_value){ at, path.size - 9 };
+	return 1;
+}
+
 int chain_xattr_add(uint8_t **block, size_t *size, const char *name, const void *value,
 		    size_t value_size)
 {

@@ -23,7 +23,7 @@ struct chain_inode {
 	struct stat st; /* mode, nlink, uid, gid, rdev, size, blocks, times */
 	uint32_t branch; /* the topmost branch that has it */
 	uint8_t hash[16]; /* XXH3-128 of a regular file's content, canonical form */
-	struct index_value path; /* in its branch, where that is not the merged path */
+	struct index_value path; /* in its branch; or a place, for which see chain_place_decode */
 	struct index_value target; /* of a symbolic link */
 	struct index_value xattrs; /* as chain_xattr_next reads them */
 };
@@ -61,6 +61,19 @@ uint8_t *chain_inode_encode(const struct chain_inode *inode, size_t *size);
 
 /* 0, or CHAIN_BAD when the length, a bound or the checksum does not hold. */
 int chain_inode_decode(struct index_value value, struct chain_inode *ret);
+
+/*
+ * In place of a long path that is the merged one: the directory and the name there.  The directory
+ * has a smaller number.  The bytes are allocated; NULL: out of memory.
+ */
+struct chain_place {
+	uint64_t parent;
+	const char *name;
+};
+char *chain_place_encode(const struct chain_place *place, size_t *size);
+/* 1, 0 if it is a path, or CHAIN_BAD_PLACE.  `name` is not NUL ended. */
+enum { CHAIN_BAD_PLACE = 2 };
+int chain_place_decode(struct index_value path, uint64_t *parent, struct index_value *name);
 
 /* Appends one attribute to a growing block; 0 or -ENOMEM. */
 int chain_xattr_add(uint8_t **block, size_t *size, const char *name, const void *value,

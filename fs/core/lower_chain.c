@@ -245,9 +245,82 @@ static ssize_t chain_xattr_list(struct lower_obj *obj, char **ret)
 	return (ssize_t)size;
 }
 
-static int chain_open(struct lower_obj *obj, int flags)
+/* --- paths --- */
+
+/* A path that is put together from its end; the text begins at `start` and ends with a NUL. */
+struct path {
+	char *text;
+	size_t room, start;
+};
+
+static void path_done(struct path *path)
 {
-	cleanup_free char *path = NULL;
+	free(path->text);
+}
+
+/* Puts a name in front, and a slash between it and what is there. */
+static int path_prepend(struct path *path, const void *name, size_t size)
+{
+	size_t used = path->room - path->start;
+
+	if (path->start < size + 1 || !path->text) {
+		size_t room = 2 * path->room + size + 64;
+		char *text = malloc(room);
+
+		if (!text)
+			return -ENOMEM;
+		if (used)
+			memcpy(text + room - used, path->text + path->start, used);
+		free(path->text);
+		*path = (struct path){ .text = text, .room = room, .start = room - used };
+	}
+	path->text[--path->start] = used ? '/' : '\0';
+	path->start -= size;
+	memcpy(path->text + path->start, name, size);
+	return 0;
+}
+
+/* The text, allocated; NULL: out of memory. */
+static char *path_take(struct path *path)
+{
+	if (!path->text)
+		return strdup("");
+	memmove(path->text, path->text + path->start, path->room - path->start);
+	return take_ptr(path->text);
+}
+
+/* The path of an object in its branch, allocated, from its record and those of directories above.
+ */
+static int source_path(struct index_txn *txn, uint64_t ino, const struct chain_inode *inode,
+		       char **ret)
+{
+	CLEANUP(path_done) struct path path = { 0 };
+	struct chain_inode above = *inode;
+	struct index_value name;
+	uint64_t parent;
+	int r;
+
+	while ((r = chain_place_decode(above.path, &parent, &name)) == 1) {
+		if (parent >= ino)
+			return -EIO;
+		ino = parent;
+		r = path_prepend(&path, name.data, name.size);
+		if (r == 0)
+			r = get_inode(txn, parent, &above);
+		if (r < 0)
+			return r;
+	}
+	if (r != 0)
+		return -EIO;
+	r = path_prepend(&path, above.path.data, above.path.size);
+	if (r < 0)
+		return r;
+	*ret = path_take(&path);
+	return *ret ? 0 : -ENOMEM;
+}
+
+static int chain_source(struct lower_obj *obj, unsigned int *branch, char **path)
+{
 	cleanup_index_txn struct index_txn txn = { 0 };
 	struct chain_inode inode;
 	int r = read_inode(obj, &txn, &inode);
@@ -256,13 +329,22 @@ static int chain_open(struct lower_obj *obj, int flags)
 		return r;
 	if (inode.branch >= chain_of(obj)->n_branches)
 		return -EIO;
-	path = strndup(inode.path.data, inode.path.size);
-	if (!path)
-		return -ENOMEM;
+	*branch = inode.branch;
+	return source_path(&txn, obj->ino, &inode, path);
+}
+
+static int chain_open(struct lower_obj *obj, int flags)
+{
+	cleanup_free char *path = NULL;
+	unsigned int branch;
+	int r = chain_source(obj, &branch, &path);
+
+	if (r < 0)
+		return r;
 	/* Who wants no more than the object waits for nothing, and openat2 takes no other flag. */
 	if (!(flags & O_PATH))
 		flags |= O_NONBLOCK;
-	return fd_open_beneath(chain_of(obj)->branches[inode.branch], path, flags);
+	return fd_open_beneath(chain_of(obj)->branches[branch], path, flags);
 }
 
 /* --- names of an inode --- */
@@ -282,23 +364,20 @@ static int first_name(void *context, struct index_value key, struct index_value 
 	return 1;
 }
 
-/* Puts the path of the directory `ino`, and a slash, before `path`; takes ownership of it. */
-static int prepend_dir(struct index_txn *txn, uint64_t ino, char **path)
+/* Puts the path of the directory `ino` before `path`. */
+static int prepend_dir(struct index_txn *txn, uint64_t ino, struct path *path)
 {
 	while (ino != LOWER_ROOT_INO) {
 		struct chain_inode_key key = chain_inode_key(ino);
 		struct index_value found, name;
-		char *longer;
 		int r = index_each(txn, CHAIN_NAME, key.bytes, sizeof(key.bytes), first_name,
 				   &found);
 
 		if (r <= 0 || !chain_name_parse(found, &ino, &name))
 			return r < 0 ? r : -EIO;
-		if (asprintf(&longer, "%.*s/%s", (int)name.size, (const char *)name.data, *path) <
-		    0)
-			return -ENOMEM;
-		free(*path);
-		*path = longer;
+		r = path_prepend(path, name.data, name.size);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -306,35 +385,23 @@ static int prepend_dir(struct index_txn *txn, uint64_t ino, char **path)
 static int chain_path(struct lower_obj *dir, char **ret)
 {
 	cleanup_index_txn struct index_txn txn = { 0 };
-	cleanup_free char *path = strdup("");
-	int r = path ? index_begin(chain_of(dir)->index, false, &txn) : -ENOMEM;
+	CLEANUP(path_done) struct path path = { 0 };
+	int r = index_begin(chain_of(dir)->index, false, &txn);
 
 	if (r == 0)
 		r = prepend_dir(&txn, dir->ino, &path);
+	if (r == 0)
+		r = path_prepend(&path, "", 0); /* the slash that it begins with */
 	if (r < 0)
 		return r;
-	if (*path)
-		path[strlen(path) - 1] = '\0'; /* the slash before nothing */
-	return asprintf(ret, "/%s", path) < 0 ? -ENOMEM : 0;
-}
-
-static int chain_source(struct lower_obj *obj, unsigned int *branch, char **path)
-{
-	cleanup_index_txn struct index_txn txn = { 0 };
-	struct chain_inode inode;
-	int r = read_inode(obj, &txn, &inode);
-
-	if (r < 0)
-		return r;
-	*branch = inode.branch;
-	*path = strndup(inode.path.data, inode.path.size);
-	return *path ? 0 : -ENOMEM;
+	*ret = path.start + 1 < path.room ? path_take(&path) : strdup("/");
+	return *ret ? 0 : -ENOMEM;
 }
 
 static int each_name(void *context, struct index_value key, struct index_value value)
 {
 	struct name_walk *walk = context;
-	cleanup_free char *path = NULL;
+	CLEANUP(path_done) struct path path = { 0 };
 	struct index_value name;
 	uint64_t parent;
 	int r;
@@ -342,11 +409,10 @@ static int each_name(void *context, struct index_value key, struct index_value v
 	(void)value;
 	if (!chain_name_parse(key, &parent, &name))
 		return -EIO;
-	path = strndup(name.data, name.size);
-	if (!path)
-		return -ENOMEM;
-	r = prepend_dir(walk->txn, parent, &path);
-	return r < 0 ? r : walk->each(walk->context, path);
+	r = path_prepend(&path, name.data, name.size);
+	if (r == 0)
+		r = prepend_dir(walk->txn, parent, &path);
+	return r < 0 ? r : walk->each(walk->context, path.text + path.start);
 }
 
 static int chain_names(struct lower_obj *obj, int (*each)(void *context, const char *path),

@@ -4,9 +4,9 @@
  *
  * A directory object knows its places: the directories, one in each branch at
  * most, that are merged in it, topmost first.  A place is a path from its
- * branch's root; unlike paths in a live tree it can be kept as a string,
- * because branches do not change.  Anything else knows the directory it is in
- * and which place of that holds it.
+ * branch's root (trail.h); unlike paths in a live tree it can be kept, because
+ * branches do not change.  Anything else knows the directory it is in and
+ * which place of that holds it.
  *
  * A directory that is merged from more than FEW places is listed once and
  * answered from the listing: a missing name then costs no look into branches.
@@ -49,8 +49,8 @@ static void dirs_free_obj(struct lower_obj *base)
 				  .places = obj->places,
 				  .n = obj->n_places };
 
+	trail_unref(obj->trail, dirs_of(base)->fds);
 	finding_done(&places);
-	free(obj->path);
 	listing_unref(obj->listing);
 	pthread_mutex_destroy(&obj->lock);
 	if (obj->parent)
@@ -59,18 +59,18 @@ static void dirs_free_obj(struct lower_obj *base)
 }
 
 /*
- * A directory object from what was found and its path, which it takes over; NULL: out of memory, or
- * `ino` is 0, no number.
+ * A directory object from what was found and its trail, which it takes over; NULL: out of memory,
+ * or `ino` is 0, no number.
  */
-static struct object *object_of_places(struct finding *finding, uint64_t ino, char *path)
+static struct object *object_of_places(struct finding *finding, uint64_t ino, struct trail *trail)
 {
-	struct object *obj = path && ino ? object_new(finding->dirs, "", S_IFDIR, ino) : NULL;
+	struct object *obj = trail && ino ? object_new(finding->dirs, "", S_IFDIR, ino) : NULL;
 
 	if (!obj) {
-		free(path);
+		trail_unref(trail, finding->dirs->fds);
 		return NULL;
 	}
-	obj->path = path;
+	obj->trail = trail;
 	obj->places = take_ptr(finding->places);
 	obj->n_places = finding->n;
 	finding->n = 0;
@@ -116,6 +116,16 @@ static int complete_stat(struct lower_obj *obj, struct stat *st)
 	return n < 0 ? n : 0;
 }
 
+/* The trail of the directory `name` of `dir`: that of its first place, where it is the same. */
+static struct trail *trail_below(struct object *dir, const char *name, const struct finding *found)
+{
+	struct trail *place = found->places[0].trail;
+
+	if (place->above == dir->trail && strcmp(place->name, name) == 0)
+		return trail_ref(place);
+	return trail_new(dir->trail, name);
+}
+
 static int found_dir(struct object *dir, size_t i, const char *name, struct lower_obj **ret,
 		     struct stat *st)
 {
@@ -131,7 +141,7 @@ static int found_dir(struct object *dir, size_t i, const char *name, struct lowe
 		return LOWER_ABSENT;
 	made = object_of_places(
 		&finding, numbers_get(&dirs->numbers, finding.places[0].device, finding.top.st_ino),
-		place_join(dir->path, name));
+		trail_below(dir, name, &finding));
 	if (!made)
 		return -ENOMEM;
 	obj = &made->base;
@@ -236,7 +246,7 @@ static int dirs_walk(struct lower *lower, const char *path, struct lower_obj **r
 		return LOWER_ABSENT;
 	obj = object_of_places(
 		&finding, numbers_get(&dirs->numbers, finding.places[0].device, finding.top.st_ino),
-		strdup(path));
+		trail_of_path(path));
 	if (!obj)
 		return -ENOMEM;
 	*ret = &obj->base;
@@ -253,22 +263,28 @@ static int dirs_path(struct lower_obj *base, char **ret)
 {
 	struct object *obj = object_of(base);
 	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
-	const char *path = strcmp(dir->path, ".") == 0 ? "" : dir->path;
-
 	/* The name is of what is no directory. */
-	return asprintf(ret, "/%s%s%s", path, *path && *obj->name ? "/" : "", obj->name) < 0
-		       ? -ENOMEM
-		       : 0;
+	cleanup_free char *path = trail_path(dir->trail, *obj->name ? obj->name : NULL);
+
+	if (!path)
+		return -ENOMEM;
+	return asprintf(ret, "/%s", dir->trail->length || *obj->name ? path : "") < 0 ? -ENOMEM : 0;
 }
 
 static int dirs_source(struct lower_obj *base, unsigned int *branch, char **path)
 {
 	struct object *obj = object_of(base);
 	struct place *place = source_of(obj);
+	char *found = NULL;
 
-	*path = *obj->name ? place_join(place->path, obj->name) : strdup(place->path);
+	if (place->is_renamed || place->trail->length + strlen(obj->name) < LOWER_LONG_PATH) {
+		found = trail_path(place->trail, *obj->name ? obj->name : NULL);
+		if (!found)
+			return -ENOMEM;
+	}
+	*path = found;
 	*branch = place->branch;
-	return *path ? 0 : -ENOMEM;
+	return 0;
 }
 
 /* --- listings --- */
@@ -482,7 +498,7 @@ static int make_root(struct dirs *dirs)
 
 	if (r < 0)
 		return r;
-	dirs->root = object_of_places(&finding, LOWER_ROOT_INO, strdup("."));
+	dirs->root = object_of_places(&finding, LOWER_ROOT_INO, trail_ref(finding.places[0].trail));
 	return dirs->root ? 0 : -ENOMEM;
 }
 

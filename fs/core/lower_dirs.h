@@ -9,18 +9,21 @@
 #include "base/table.h"
 #include "core/number.h"
 #include "lower_impl.h"
+#include "trail.h"
 
 struct place {
 	unsigned int branch;
 	dev_t device; /* its filesystem */
-	char *path; /* from the branch's root; "." for the root itself */
-	struct fd_slot fd;
+	/* A redirect led here: its path is not that of the directory, nor are those of places
+	 * below. */
+	bool is_renamed;
+	struct trail *trail; /* from the branch's root; a reference */
 };
 
 struct object {
 	struct lower_obj base;
 	/* of a directory */
-	char *path; /* in the merged tree; "." for the root */
+	struct trail *trail; /* in the merged tree; a reference, of what may be a place's too */
 	size_t n_places;
 	struct place *places;
 	pthread_mutex_t lock;
@@ -58,9 +61,6 @@ static inline struct object *object_of(struct lower_obj *obj)
 
 /* A descriptor of place `i` of a directory; NULL with *error set on failure. */
 struct fd_ref *place_fd(struct object *dir, size_t i, int *error);
-
-/* A path and a name below it, allocated; NULL: out of memory. */
-char *place_join(const char *dir, const char *name);
 
 enum verdict { NOTHING, HIDDEN, OBJECT };
 

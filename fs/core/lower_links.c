@@ -18,7 +18,7 @@
 
 /* A name, and which of the branches' names it is: redirects can make it several of ours. */
 struct name {
-	char *path;
+	struct trail *trail; /* a reference */
 	uint64_t real;
 };
 
@@ -93,7 +93,7 @@ void links_free(struct dirs *dirs)
 		struct group *group = TABLE_OBJECT(link, struct group, link);
 
 		for (size_t i = 0; i < group->n_names; i++)
-			free(group->names[i].path);
+			trail_unref(group->names[i].trail, dirs->fds);
 		free(group->names);
 		free(group);
 	}
@@ -132,7 +132,7 @@ static struct group *group_new(struct dirs *dirs, uint64_t ino, nlink_t n_links)
 	return group;
 }
 
-static int add_to_group(struct group *group, const char *path, uint64_t real)
+static int add_to_group(struct group *group, struct object *dir, const char *name, uint64_t real)
 {
 	struct name *names;
 
@@ -142,16 +142,15 @@ static int add_to_group(struct group *group, const char *path, uint64_t real)
 	if (!names)
 		return -ENOMEM;
 	group->names = names;
-	names[group->n_names] = (struct name){ .path = strdup(path), .real = real };
-	return names[group->n_names].path ? (group->n_names++, 0) : -ENOMEM;
+	names[group->n_names] = (struct name){ .trail = trail_new(dir->trail, name), .real = real };
+	return names[group->n_names].trail ? (group->n_names++, 0) : -ENOMEM;
 }
 
 /* --- the walk: of what is on disk, since overrides would have us asked for link counts --- */
 
-static int scan(struct unread *part);
-
-/* Goes down into a directory.  What cannot be read there is noted there. */
-static int scan_dir(struct object *dir, const char *name)
+/* Begins with a directory below, whose entries are next.  What cannot be read there is noted there.
+ */
+static int enter(struct object *dir, const char *name, struct unread **stack)
 {
 	cleanup_lower_obj struct lower_obj *below = NULL;
 	int r = dir->base.lower->ops->lookup(&dir->base, name, &below, NULL);
@@ -162,7 +161,8 @@ static int scan_dir(struct object *dir, const char *name)
 	all = unread_new(object_of(below), 0, SIZE_MAX);
 	if (!all)
 		return -ENOMEM;
-	scan(all);
+	all->next = *stack;
+	*stack = all;
 	return 0;
 }
 
@@ -172,66 +172,85 @@ static int scan_name(struct object *dir, const struct listing_entry *entry, int 
 {
 	struct dirs *dirs = dirs_of(&dir->base);
 	struct group *group = find_group(dirs, entry->ino);
-	cleanup_free char *path = place_join(dir->path, entry->name);
 	uint64_t real = table_hash_bytes(entry->name, strlen(entry->name));
 	struct stat st;
-	int r = path ? fd_stat(dirfd, NULL, &st) : -ENOMEM;
+	int r = fd_stat(dirfd, NULL, &st);
 
 	if (r < 0)
 		return r;
 	real = table_hash_u64(table_hash_u64(real ^ st.st_ino) ^ st.st_dev);
 	if (!group)
 		group = group_new(dirs, entry->ino, n_links);
-	return group ? add_to_group(group, path, real) : -ENOMEM;
+	return group ? add_to_group(group, dir, entry->name, real) : -ENOMEM;
 }
 
-static int scan_entry(struct object *dir, const struct listing_entry *entry)
+static int scan_entry(struct object *dir, const struct listing_entry *entry, struct unread **stack)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat st;
 	int r = 0;
 
 	if (entry->type == DT_DIR)
-		return scan_dir(dir, entry->name);
+		return enter(dir, entry->name, stack);
 	ref = place_fd(dir, entry->source, &r);
 	if (ref)
 		r = fd_stat(ref->fd, entry->name, &st);
 	if (r < 0)
 		return r;
 	if (S_ISDIR(st.st_mode)) /* the listing did not know */
-		return scan_dir(dir, entry->name);
+		return enter(dir, entry->name, stack);
 	return st.st_nlink < 2 ? 0 : scan_name(dir, entry, ref->fd, st.st_nlink);
 }
 
-/*
- * Takes over what has not been read, and reads it; puts it back, or what is left of it, on
- * failure.  An entry of many that cannot be read is put there for itself, and is no failure.
- */
-static int scan(struct unread *part)
+/* The next entry of a part: 1, 0 at its end, or -errno.  One of many that cannot be read is put
+ * with the unread for itself, and is no failure. */
+static int scan_next(struct unread *part, struct unread **stack)
 {
 	struct object *dir = part->dir;
-	struct dirs *dirs = dirs_of(&dir->base);
-	bool is_single = part->end - part->from == 1;
 	cleanup_listing struct listing *listing = NULL;
+	bool is_single = part->end - part->from == 1;
 	int r = dir->base.lower->ops->list(&dir->base, &listing);
 
-	while (r == 0 && part->from < part->end && part->from < listing_count(listing)) {
-		r = scan_entry(dir, listing_at(listing, part->from));
-		if (r < 0 && !is_single) {
-			struct unread *single = unread_new(dir, part->from, part->from + 1);
+	if (r < 0 || part->from >= part->end || part->from >= listing_count(listing))
+		return r;
+	r = scan_entry(dir, listing_at(listing, part->from), stack);
+	if (r < 0 && !is_single) {
+		struct unread *single = unread_new(dir, part->from, part->from + 1);
 
-			if (!single)
-				break;
-			put_unread(dirs, single);
-			r = 0;
-		}
-		part->from += r == 0;
+		if (!single)
+			return r;
+		put_unread(dirs_of(&dir->base), single);
+		r = 0;
 	}
-	if (r < 0)
-		put_unread(dirs, part);
-	else
-		unread_free(part);
-	return r;
+	part->from += r == 0;
+	return r < 0 ? r : 1;
+}
+
+/*
+ * Takes over what has not been read, and reads it and all below it; puts it back, or what is left
+ * of it, on failure.  A tree may be of any depth: what has been begun is on a stack of our own.
+ */
+static int scan(struct dirs *dirs, struct unread *first)
+{
+	struct unread *stack = first;
+	int result = 0;
+
+	first->next = NULL;
+	while (stack) {
+		struct unread *part = stack;
+		int r = scan_next(part, &stack);
+
+		if (r > 0)
+			continue;
+		stack = part->next; /* nothing has been put on it */
+		if (r < 0)
+			put_unread(dirs, part);
+		else
+			unread_free(part);
+		if (!stack)
+			result = r;
+	}
+	return result;
 }
 
 /* --- questions --- */
@@ -245,7 +264,7 @@ static int read_unread(struct dirs *dirs)
 	int r = 0;
 
 	while (r == 0 && dirs->first_unread)
-		r = scan(take_unread(dirs));
+		r = scan(dirs, take_unread(dirs));
 	return r;
 }
 
@@ -255,7 +274,7 @@ static int begin_scan(struct dirs *dirs)
 
 	if (!all)
 		return -ENOMEM;
-	scan(all);
+	scan(dirs, all);
 	dirs->is_scanned = true;
 	return 0;
 }
@@ -312,12 +331,15 @@ int links_names(struct lower_obj *base, int (*each)(void *context, const char *p
 		return -EISDIR;
 	r = group_of(base, &group);
 	if (r == 0 && !group) {
-		cleanup_free char *path = place_join(obj->parent->path, obj->name);
+		cleanup_free char *path = trail_path(obj->parent->trail, obj->name);
 
 		return path ? each(context, path) : -ENOMEM;
 	}
-	for (size_t i = 0; r == 0 && i < group->n_names; i++)
-		r = each(context, group->names[i].path);
+	for (size_t i = 0; r == 0 && i < group->n_names; i++) {
+		cleanup_free char *path = trail_path(group->names[i].trail, NULL);
+
+		r = path ? each(context, path) : -ENOMEM;
+	}
 	return r;
 }
 

@@ -13,29 +13,8 @@ struct fd_ref *place_fd(struct object *dir, size_t i, int *error)
 {
 	struct dirs *dirs = dirs_of(&dir->base);
 	struct place *place = &dir->places[i];
-	struct fd_ref *ref = fdcache_get(dirs->fds, &place->fd);
-	int fd;
 
-	if (ref)
-		return ref;
-	fd = fd_open_beneath(dirs->branches[place->branch], place->path, O_PATH | O_DIRECTORY);
-	if (fd < 0) {
-		*error = fd;
-		return NULL;
-	}
-	ref = fdcache_put(dirs->fds, &place->fd, fd);
-	if (!ref)
-		*error = -ENOMEM;
-	return ref;
-}
-
-char *place_join(const char *dir, const char *name)
-{
-	char *path;
-
-	if (strcmp(dir, ".") == 0)
-		return strdup(name);
-	return asprintf(&path, "%s/%s", dir, name) < 0 ? NULL : path;
+	return trail_open(place->trail, dirs->branches[place->branch], dirs->fds, error);
 }
 
 /* Whatever its directory's mark says, which decides what listings show (Linux 6.18). */
@@ -64,28 +43,25 @@ int place_probe(int dirfd, const char *name, struct stat *st)
 
 void finding_done(struct finding *finding)
 {
-	for (size_t i = 0; i < finding->n; i++) {
-		fdcache_drop(finding->dirs->fds, &finding->places[i].fd);
-		free(finding->places[i].path);
-	}
+	for (size_t i = 0; i < finding->n; i++)
+		trail_unref(finding->places[i].trail, finding->dirs->fds);
 	free(finding->places);
 }
 
-/* Takes ownership of `path`. */
-static int add_place(struct finding *finding, unsigned int branch, char *path,
-		     const struct stat *st)
+/* Takes over the reference to `trail`, NULL if there was no memory for it. */
+static int add_place(struct finding *finding, unsigned int branch, struct trail *trail,
+		     bool is_renamed, const struct stat *st)
 {
-	if (!path)
+	if (!trail)
 		return -ENOMEM;
 	if (finding->n == finding->room) {
 		size_t room = finding->room ? finding->room * 2 : 2;
 		struct place *places = realloc(finding->places, room * sizeof(*places));
 
 		if (!places) {
-			free(path);
+			trail_unref(trail, finding->dirs->fds);
 			return -ENOMEM;
 		}
-		/* Slots are in no list yet: fds are kept only once places stand still. */
 		finding->places = places;
 		finding->room = room;
 	}
@@ -94,7 +70,8 @@ static int add_place(struct finding *finding, unsigned int branch, char *path,
 	finding->places[finding->n++] = (struct place){
 		.branch = branch,
 		.device = st->st_dev,
-		.path = path,
+		.is_renamed = is_renamed,
+		.trail = trail,
 	};
 	return 0;
 }
@@ -122,13 +99,40 @@ static int look_below(int dirfd, const char *name, char **redirect)
 	return r < 0 ? r : r ? STOP : GO_ON;
 }
 
+/* A path that grows; NULL: the root. */
+struct text {
+	char *s;
+	size_t length, room;
+};
+
+static int text_extend(struct text *text, const char *name)
+{
+	size_t added = strlen(name) + (text->length > 0);
+
+	if (text->length + added >= text->room) {
+		size_t room = 2 * text->room + added + 64;
+		char *s = realloc(text->s, room);
+
+		if (!s)
+			return -ENOMEM;
+		text->s = s;
+		text->room = room;
+	}
+	if (text->length > 0)
+		text->s[text->length++] = '/';
+	strcpy(text->s + text->length, name);
+	text->length += strlen(name);
+	return 0;
+}
+
 /* A walk down one branch: how far it has come, and what that is called in branches below. */
 struct descent {
 	struct finding *finding;
 	unsigned int branch;
 	int dirfd; /* where it is; owned */
-	char *walked; /* from the branch's root */
-	char *below; /* the same directory in branches below, where redirects lead elsewhere */
+	struct trail *walked; /* from the branch's root; owned */
+	struct text
+		below; /* the same directory in branches below, where redirects lead elsewhere */
 	bool is_below_opaque; /* so that branches below take no part */
 };
 
@@ -136,35 +140,28 @@ static void descent_done(struct descent *descent)
 {
 	if (descent->dirfd >= 0)
 		close(descent->dirfd);
-	free(descent->walked);
-	free(descent->below);
+	trail_unref(descent->walked, descent->finding->dirs->fds);
+	free(descent->below.s);
 }
 
-/* Replaces a path by one of a name below it. */
-static int extend(char **path, const char *name)
+static int go_on(struct descent *descent, const char *name)
 {
-	char *longer = place_join(*path, name);
+	struct trail *longer = trail_new(descent->walked, name);
 
 	if (!longer)
 		return -ENOMEM;
-	free(*path);
-	*path = longer;
+	trail_unref(descent->walked, descent->finding->dirs->fds);
+	descent->walked = longer;
 	return 0;
 }
 
 /* Notes what the directory `name` is called below, given its redirect, if it has one. */
 static int follow(struct descent *descent, const char *name, const char *redirect)
 {
-	char *path;
-
 	if (!redirect || !redirect_is_path(redirect))
-		return extend(&descent->below, redirect ? redirect : name);
-	path = strdup(redirect + 1);
-	if (!path)
-		return -ENOMEM;
-	free(descent->below);
-	descent->below = path;
-	return 0;
+		return text_extend(&descent->below, redirect ? redirect : name);
+	descent->below.length = 0;
+	return text_extend(&descent->below, redirect + 1);
 }
 
 /*
@@ -180,7 +177,7 @@ static int descend(struct descent *descent, const char *name, bool is_last)
 	if (r == OBJECT && !S_ISDIR(st.st_mode))
 		return HIDDEN;
 	if (r != OBJECT) {
-		int extended = r == NOTHING ? extend(&descent->below, name) : 0;
+		int extended = r == NOTHING ? text_extend(&descent->below, name) : 0;
 
 		return extended < 0 ? extended : r;
 	}
@@ -192,11 +189,12 @@ static int descend(struct descent *descent, const char *name, bool is_last)
 	 */
 	if (redirect && redirect_is_path(redirect))
 		descent->is_below_opaque = false;
-	r = extend(&descent->walked, name);
+	r = go_on(descent, name);
 	if (r == 0)
 		r = follow(descent, name, redirect);
 	if (r == 0 && is_last)
-		r = add_place(descent->finding, descent->branch, strdup(descent->walked), &st);
+		r = add_place(descent->finding, descent->branch, trail_ref(descent->walked), true,
+			      &st);
 	if (r < 0)
 		return r;
 	next = fd_open(descent->dirfd, name, O_PATH | O_DIRECTORY, 0);
@@ -213,12 +211,12 @@ static int add_branch_root(struct finding *finding, unsigned int branch)
 	struct stat st;
 	int r = fd_stat(fd, NULL, &st);
 
-	return r < 0 ? r : add_place(finding, branch, strdup("."), &st);
+	return r < 0 ? r : add_place(finding, branch, trail_new(NULL, ""), false, &st);
 }
 
 /*
  * Adds the directory `path` of one branch, if it is there.  STOP; or GO_ON
- * with *below the path to look for in the branches below; or -errno.
+ * with *below the path to look for in the branches below, NULL: the root; or -errno.
  */
 static int find_in_branch(struct finding *finding, unsigned int branch, const char *path,
 			  char **below)
@@ -230,12 +228,10 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 		return r;
 	descent.is_below_opaque = r == OPAQUE_YES;
 	descent.dirfd = fd_open(finding->dirs->branches[branch], ".", O_PATH | O_DIRECTORY, 0);
-	descent.walked = strdup(".");
-	descent.below = strdup(".");
-	if (descent.dirfd < 0 || !descent.walked || !descent.below)
+	descent.walked = trail_new(NULL, "");
+	if (descent.dirfd < 0 || !descent.walked)
 		return descent.dirfd < 0 ? descent.dirfd : -ENOMEM;
 	if (!*path) {
-		*below = take_ptr(descent.below);
 		r = add_branch_root(finding, branch);
 		return r < 0 ? r : descent.is_below_opaque ? STOP : GO_ON;
 	}
@@ -248,24 +244,29 @@ static int find_in_branch(struct finding *finding, unsigned int branch, const ch
 		if (r < 0 || r == HIDDEN)
 			return r < 0 ? r : STOP;
 		if (r == NOTHING) {
-			if (*path && extend(&descent.below, path) < 0)
+			if (*path && text_extend(&descent.below, path) < 0)
 				return -ENOMEM;
 			break;
 		}
 	}
-	*below = take_ptr(descent.below);
+	*below = take_ptr(descent.below.s);
 	return descent.is_below_opaque ? STOP : GO_ON;
 }
 
 int finding_by_path(struct finding *finding, unsigned int branch, const char *path)
 {
-	cleanup_free char *at = strdup(path + strspn(path, "/"));
-	int r = at ? GO_ON : -ENOMEM;
+	cleanup_free char *at = NULL;
+	int r = GO_ON;
 
+	path += strspn(path, "/");
+	if (*path && strcmp(path, ".") != 0) {
+		at = strdup(path);
+		r = at ? GO_ON : -ENOMEM;
+	}
 	for (; branch < finding->dirs->n_branches && r == GO_ON; branch++) {
 		char *below = NULL;
 
-		r = find_in_branch(finding, branch, strcmp(at, ".") == 0 ? "" : at, &below);
+		r = find_in_branch(finding, branch, at ? at : "", &below);
 		free(at);
 		at = below;
 	}
@@ -291,7 +292,8 @@ int finding_by_places(struct finding *finding, struct object *dir, size_t i, con
 			continue;
 		if (r < 0 || r == HIDDEN || !S_ISDIR(st.st_mode))
 			return r < 0 ? r : 0;
-		r = add_place(finding, place->branch, place_join(place->path, name), &st);
+		r = add_place(finding, place->branch, trail_new(place->trail, name),
+			      place->is_renamed || renamed, &st);
 		if (r < 0 || place->branch == finding->dirs->n_branches - 1)
 			return r;
 		r = look_below(ref->fd, name, &redirect);

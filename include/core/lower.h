@@ -93,8 +93,10 @@ int lower_path(struct lower_obj *obj, char **ret);
 
 /*
  * Which branch the object's attributes and content come from, and where in it
- * that is: a path from the branch's root, allocated; "." for the root itself.
+ * that is: a path from the branch's root, allocated; "." for the root itself;
+ * NULL where it is that of the object in the tree, and long: from some LOWER_LONG_PATH bytes on.
  */
+enum { LOWER_LONG_PATH = 1024 };
 int lower_source(struct lower_obj *obj, unsigned int *branch, char **path);
 
 /* The sealed listing of `dir`, with a reference. Entry numbers are final. */

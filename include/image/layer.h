@@ -20,6 +20,12 @@
 #include "image/error.h"
 #include "image/stream.h"
 
+/*
+ * Paths of entries that are longer are refused.  Other tools end at PATH_MAX, 4,096; what a
+ * container can make may be deeper, and takes memory and time by its length.
+ */
+enum { LAYER_MAX_PATH = 65535 };
+
 /* What the place where layers are made allows; the same for a whole store. */
 struct layer_site {
 	struct whiteout_style style;

@@ -11,7 +11,10 @@
  *   pax KEY VALUE          an extended header record for the next entry
  *   owner UID GID          of the entries that follow
  *   many COUNT PREFIX      so many empty files
- *   noend                  no end of archive is written
+ *   dirs COUNT PREFIX      so many empty directories
+ *   deep COUNT NAME TEXT   a file below so many directories "d"; none of them is an entry itself
+ *   stairs COUNT TEXT      so many directories "d", each in the one before, and in each of them a
+ * file "z" and "l", a hard link to it noend                  no end of archive is written
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +22,7 @@
 #include <string.h>
 
 static unsigned long long uid, gid;
-static char records[65536];
+static char records[1 << 21];
 static size_t records_size;
 
 /* Octal, or base 256 where that is too small. */
@@ -93,13 +96,57 @@ static void add_record(const char *key, const char *value)
 					 "%zu %s=%s\n", size, key, value);
 }
 
-static void put_many(unsigned long count, const char *prefix)
+static void put_many(char type, unsigned long count, const char *prefix)
 {
 	char name[100];
 
 	for (unsigned long i = 0; i < count; i++) {
 		snprintf(name, sizeof(name), "%s%lu", prefix, i);
-		put_entry('0', name, 0, NULL, 0, 0);
+		put_entry(type, name, 0, NULL, 0, 0);
+	}
+}
+
+/* A path of `depth` directories "d" and a name, allocated. */
+static char *path_of(unsigned long depth, const char *name)
+{
+	char *path = malloc(2 * depth + strlen(name) + 1);
+
+	if (!path)
+		exit(1);
+	for (unsigned long i = 0; i < depth; i++)
+		memcpy(path + 2 * i, "d/", 2);
+	strcpy(path + 2 * depth, name);
+	return path;
+}
+
+static void put_long(char type, const char *path, const char *target, const char *text)
+{
+	add_record("path", path);
+	if (target)
+		add_record("linkpath", target);
+	put_entry(type, "long", strlen(text), target ? "long" : NULL, 0, 0);
+	put_padded(text, strlen(text));
+}
+
+static void put_deep(unsigned long depth, const char *name, const char *text)
+{
+	char *path = path_of(depth, name);
+
+	put_long('0', path, NULL, text);
+	free(path);
+}
+
+static void put_stairs(unsigned long depth, const char *text)
+{
+	for (unsigned long i = 1; i <= depth; i++) {
+		char *dir = path_of(i, ""), *file = path_of(i, "z"), *other = path_of(i, "l");
+
+		put_long('5', dir, NULL, "");
+		put_long('0', file, NULL, text);
+		put_long('1', other, file, "");
+		free(dir);
+		free(file);
+		free(other);
 	}
 }
 
@@ -112,8 +159,16 @@ static int put_item(char **item)
 		put_entry('5', item[1], 0, NULL, 0, 0);
 		return 1;
 	}
-	if (strcmp(kind, "many") == 0) {
-		put_many(strtoul(item[1], NULL, 10), item[2]);
+	if (strcmp(kind, "many") == 0 || strcmp(kind, "dirs") == 0) {
+		put_many(*kind == 'm' ? '0' : '5', strtoul(item[1], NULL, 10), item[2]);
+		return 2;
+	}
+	if (strcmp(kind, "deep") == 0) {
+		put_deep(strtoul(item[1], NULL, 10), item[2], item[3]);
+		return 3;
+	}
+	if (strcmp(kind, "stairs") == 0) {
+		put_stairs(strtoul(item[1], NULL, 10), item[2]);
 		return 2;
 	}
 	if (strcmp(kind, "file") == 0) {

@@ -46,6 +46,32 @@ static void close_branches(void)
 		close(branches[i]);
 }
 
+/* Names whose paths are too long for the index, of three branches; the top one holds none. */
+static void fill_deeply(void)
+{
+	char path[3000] = "deep";
+	size_t at = strlen(path);
+
+	for (int i = 0; i < 12; i++) {
+		make_dir(branches[4], path, 0755);
+		if (i < 9)
+			make_dir(branches[2], path, 0700);
+		at += (size_t)sprintf(path + at, "/%0*d", 190 + i, i);
+	}
+	path[at] = '\0';
+	make_file(branches[4], path, "at the bottom");
+	for (int i = 11; i > 4; i--) {
+		char *slash = strrchr(path, '/');
+		char link[3000];
+
+		strcpy(slash, "/file");
+		snprintf(link, sizeof(link), "%.*s/link", (int)(slash - path), path);
+		make_file(branches[i < 9 ? 2 : 4], path, path);
+		make_link(branches[i < 9 ? 2 : 4], path, link);
+		*slash = '\0';
+	}
+}
+
 /* A bit of everything that a layer can hold, over five branches; no redirects. */
 static void fill_branches(void)
 {
@@ -112,6 +138,7 @@ static void fill_branches(void)
 		       0);
 		try_xattr(branches[3], "empty", "trusted.t", "t");
 	}
+	fill_deeply();
 	make_dir(branches[3], "many", 0755);
 	for (int i = 0; i < 500; i++) {
 		snprintf(name, sizeof(name), "many/name-%d", i);
@@ -376,6 +403,8 @@ static void test_smallest_chain(void)
 static void test_same_answers_with_redirects(void)
 {
 	struct lower *chain;
+	char path[3000];
+	size_t at = 0;
 
 	make_branches(3);
 	make_dir(branches[0], "new", 0755);
@@ -385,6 +414,17 @@ static void test_same_answers_with_redirects(void)
 	make_link(branches[1], "old/sub/a", "old/b");
 	make_dir(branches[2], "old", 0755);
 	make_file(branches[2], "old/c", "c");
+	for (int i = 1; i < 3; i++) {
+		make_dir(branches[i], "old/deep", 0755);
+		for (int k = 0; k < 9; k++) {
+			at = (size_t)sprintf(path, "old/deep/%0*d", (k + 1) * 201 - 1, 0);
+			for (int n = 1; n <= k; n++)
+				path[9 + n * 201 - 1] = '/';
+			make_dir(branches[i], path, 0755);
+		}
+		sprintf(path + at, "/file%d", i);
+		make_file(branches[i], path, path);
+	}
 	make_whiteout(branches[0], "old");
 	if (try_xattr(branches[0], "new",
 		      is_root() ? "trusted.overlay.redirect" : "user.overlay.redirect", "/old")) {

@@ -25,5 +25,16 @@ int main(void)
 	assert(strlen(error.text) < sizeof(error.text));
 	error_within(&error, -EINVAL, "%s", large);
 	assert(strlen(error.text) < sizeof(error.text));
+
+	/* What comes after a name that is too long is the reason, and stays. */
+	memset(large, 'n', sizeof(large) - 1);
+	error_errno(&error, -ENOENT, "'%s'", large);
+	assert(strstr(error.text, "nnn...: No such file or directory"));
+	error_within(&error, -ENOENT, "'%s'", large);
+	error_within(&error, -ENOENT, "layer %d ('%064d')", 12, 0);
+	assert(strstr(error.text, "nnn...: No such file or directory"));
+	error_set(&error, -EINVAL, "refused");
+	error_within(&error, -EINVAL, "'%s'", large);
+	assert(strstr(error.text, "nnn...: refused"));
 	return 0;
 }

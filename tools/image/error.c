@@ -13,6 +13,20 @@ static size_t append(struct error *error, size_t at, const char *text)
 	return at + printable(error->text + at, sizeof(error->text) - at, text);
 }
 
+/*
+ * `text` and then the reason, which stays however long the text is: a name from an archive can be
+ * as long as it likes.  It has a third of the room, as others may be put around it.
+ */
+static void put(struct error *error, const char *text, const char *reason)
+{
+	size_t at = printable(error->text, sizeof(error->text) / 3, text);
+
+	if (at < strlen(text))
+		at = append(error, at, "...");
+	at = append(error, at, ": ");
+	append(error, at, reason);
+}
+
 int error_set(struct error *error, int r, const char *format, ...)
 {
 	char text[sizeof(error->text)];
@@ -29,14 +43,11 @@ int error_errno(struct error *error, int r, const char *format, ...)
 {
 	char text[sizeof(error->text)];
 	va_list args;
-	size_t at;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	at = append(error, 0, text);
-	at = append(error, at, ": ");
-	append(error, at, strerror(-r));
+	put(error, text, strerror(-r));
 	return r;
 }
 
@@ -44,14 +55,11 @@ int error_within(struct error *error, int r, const char *format, ...)
 {
 	char text[sizeof(error->text)], inner[sizeof(error->text)];
 	va_list args;
-	size_t at;
 
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	memcpy(inner, error->text, sizeof(inner));
-	at = append(error, 0, text);
-	at = append(error, at, ": ");
-	append(error, at, inner);
+	put(error, text, inner);
 	return r;
 }

@@ -289,6 +289,12 @@ static int dispatch(struct layer_tree *tree, struct newborn *object)
 	return error_set(tree->error, -EINVAL, "refused: of an unknown type");
 }
 
+static int refuse_name(struct layer_tree *tree, const char *raw, int r, const char *why)
+{
+	error_set(tree->error, r, "refused: %s", why);
+	return error_within(tree->error, r, "'%s'", raw);
+}
+
 static int add_entry(struct layer_tree *tree, struct archive *archive, struct archive_entry *entry,
 		     struct layer_summary *summary)
 {
@@ -301,8 +307,9 @@ static int add_entry(struct layer_tree *tree, struct archive *archive, struct ar
 		return error_set(tree->error, -EINVAL, "an entry has no name that can be read");
 	r = entry_name_clean(raw, &path);
 	if (r < 0)
-		return error_set(tree->error, r, "'%s': refused: %s", raw,
-				 r == -EXDEV ? "'..' in its name" : strerror(-r));
+		return refuse_name(tree, raw, r, r == -EXDEV ? "'..' in its name" : strerror(-r));
+	if (strlen(path) > LAYER_MAX_PATH)
+		return refuse_name(tree, raw, -ENAMETOOLONG, "a path of more than 65535 bytes");
 	if (is_aufs_record(path))
 		return 0;
 	object.path = path;

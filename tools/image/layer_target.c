@@ -25,30 +25,37 @@ static bool is_not_a_mark(const char *name)
 	return !whiteout_is_private_xattr(name);
 }
 
-/* Looks in this layer, then below it: a mark of this one hides what is below. */
-static int find(struct layer_tree *tree, const char *path, int *ret)
+/* This layer and those below it, topmost first: a mark of this one hides what is below. */
+static int all_layers(const struct layer_tree *tree, int **ret)
 {
-	cleanup_free int *layers = malloc((tree->n_below + 1) * sizeof(int));
+	int *layers = malloc((tree->n_below + 1) * sizeof(int));
 
 	if (!layers)
 		return -ENOMEM;
 	layers[0] = tree->root;
 	if (tree->n_below > 0)
 		memcpy(layers + 1, tree->below, tree->n_below * sizeof(int));
-	return below_find(layers, tree->n_below + 1, path, ret);
+	*ret = layers;
+	return 0;
 }
 
-/* Copies the directory `name` of a lower layer into `dirfd` without what is in it. */
-static int copy_directory(struct layer_tree *tree, const char *path, int dirfd, const char *name)
+static int find(struct layer_tree *tree, const char *path, int *ret)
 {
-	cleanup_fd int from = -1, to = -1;
+	cleanup_free int *layers = NULL;
+	int r = all_layers(tree, &layers);
+
+	return r < 0 ? r : below_find(layers, tree->n_below + 1, path, ret);
+}
+
+/* Makes the directory `name`, `from` of a lower layer, in `dirfd` without what is in it. */
+static int copy_directory(struct layer_tree *tree, const char *path, int from, int dirfd,
+			  const char *name)
+{
+	cleanup_fd int to = -1;
 	struct meta meta = { 0 };
 	struct stat st;
-	int r = find(tree, path, &from);
+	int r = fd_stat(from, NULL, &st);
 
-	if (r != BELOW_FOUND)
-		return r < 0 ? r : -ENOENT;
-	r = fd_stat(from, NULL, &st);
 	if (r == 0 && mkdirat(dirfd, name, 0700) < 0)
 		r = -errno;
 	if (r < 0)
@@ -64,29 +71,45 @@ static int copy_directory(struct layer_tree *tree, const char *path, int dirfd, 
 	return r < 0 ? r : layer_tree_later(tree, path, to, &meta);
 }
 
+/* The directory at the end of `path`, whose parent is `dirfd`; copied if it is not there. */
+static int copy_step(struct layer_tree *tree, struct descent *descent, const char *path, int dirfd)
+{
+	const char *name = entry_name_last(path);
+	cleanup_fd int from = -1;
+	int r = descent_step(descent, name, false, &from);
+	int fd;
+
+	if (r != BELOW_FOUND)
+		return r < 0 ? r : -ENOENT;
+	fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+	if (fd != -ENOENT)
+		return fd;
+	r = copy_directory(tree, path, from, dirfd, name);
+	return r < 0 ? r : fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+}
+
 /* Makes the parents of `path` as they are below, and opens the last one. */
 static int copy_parents(struct layer_tree *tree, const char *path, int *ret)
 {
 	cleanup_fd int at = fd_open(tree->root, ".", O_PATH | O_DIRECTORY, 0);
+	cleanup_descent struct descent descent = { 0 };
+	cleanup_free int *layers = NULL;
+	int r = all_layers(tree, &layers);
 
-	for (size_t end = strcspn(path, "/"); path[end]; end += 1 + strcspn(path + end + 1, "/")) {
+	if (r == 0)
+		r = descent_begin(&descent, layers, tree->n_below + 1);
+	for (size_t end = strcspn(path, "/"); r == 0 && path[end];
+	     end += 1 + strcspn(path + end + 1, "/")) {
 		cleanup_free char *dir = strndup(path, end);
-		const char *name;
-		int next, r;
+		int next = dir ? copy_step(tree, &descent, dir, at) : -ENOMEM;
 
-		if (!dir)
-			return -ENOMEM;
-		name = entry_name_last(dir);
-		next = fd_open(at, name, O_PATH | O_DIRECTORY, 0);
-		if (next == -ENOENT) {
-			r = copy_directory(tree, dir, at, name);
-			next = r < 0 ? r : fd_open(at, name, O_PATH | O_DIRECTORY, 0);
-		}
 		if (next < 0)
 			return next;
 		close(at);
 		at = next;
 	}
+	if (r < 0)
+		return r;
 	*ret = take_fd(&at);
 	return 0;
 }
@@ -143,6 +166,9 @@ static int borrow(struct layer_tree *tree, const char *path, int from)
 
 	if (r == 0 && S_ISDIR(st.st_mode))
 		return -EISDIR;
+	/* What is noted of each directory has its whole path. */
+	if (r == 0 && strlen(path) >= PATH_MAX)
+		return -ENAMETOOLONG;
 	if (r == 0)
 		r = copy_parents(tree, path, &dirfd);
 	if (r < 0)
@@ -171,7 +197,7 @@ int layer_tree_target(struct layer_tree *tree, const char *path, int *ret)
 	if (r != BELOW_FOUND)
 		return r < 0 ? r : -ENOENT;
 	r = borrow(tree, path, from);
-	if (r < 0 && r != -EEXIST) /* it was here after all, deeper than PATH_MAX */
+	if (r < 0 && r != -EEXIST)
 		return r;
 	r = find(tree, path, &fd);
 	if (r != BELOW_FOUND)

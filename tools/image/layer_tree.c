@@ -195,7 +195,7 @@ static int enter(struct layer_tree *tree, int dirfd, const char *name, int *ret)
 	return 0;
 }
 
-static int enter_all(struct layer_tree *tree, const char *path, int *ret)
+static int enter_all(struct layer_tree *tree, int base, const char *path, int *ret)
 {
 	cleanup_fd int at = -1;
 	char name[NAME_MAX + 1];
@@ -206,7 +206,7 @@ static int enter_all(struct layer_tree *tree, const char *path, int *ret)
 
 		memcpy(name, path, len);
 		name[len] = '\0';
-		r = enter(tree, at < 0 ? tree->root : at, name, &next);
+		r = enter(tree, at < 0 ? base : at, name, &next);
 		if (r < 0)
 			return r;
 		if (at >= 0)
@@ -218,15 +218,24 @@ static int enter_all(struct layer_tree *tree, const char *path, int *ret)
 	return 0;
 }
 
-/* Opens the directory `path`, which is not the root, and makes what is missing of it. */
+/*
+ * Opens the directory `path`, which is not the root, and makes what is missing of it; from the one
+ * used last, if it is below that, so that going down a deep tree does not begin anew each time.
+ */
 static int open_directory(struct layer_tree *tree, const char *path)
 {
-	int fd = fd_open_beneath(tree->root, path, O_PATH | O_DIRECTORY);
-	int r;
+	size_t len = tree->parent_path ? strlen(tree->parent_path) : 0;
+	int base = tree->root;
+	int fd, r;
 
+	if (len > 0 && strncmp(path, tree->parent_path, len) == 0 && path[len] == '/') {
+		base = tree->parent;
+		path += len + 1;
+	}
+	fd = fd_open_beneath(base, path, O_PATH | O_DIRECTORY);
 	if (fd >= 0)
 		return fd;
-	r = enter_all(tree, path, &fd);
+	r = enter_all(tree, base, path, &fd);
 	return r < 0 ? r : fd;
 }
 
