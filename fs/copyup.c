@@ -25,6 +25,7 @@
 #include "base/copy.h"
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "core/idxattr.h"
 #include "metacopy.h"
 #include "names.h"
 #include "pile.h"
@@ -111,6 +112,8 @@ static int copy_attributes(struct fs *fs, struct lower_obj *lower, int fd, const
 			size = lower_xattr_get(lower, name, value, (size_t)size);
 		if (size < 0)
 			return (int)size;
+		if (!idxattr_is_whole(name, value, (size_t)size))
+			return -EOVERFLOW;
 		r = xattr_set(fd, name, value, (size_t)size, 0);
 		if (r < 0 && !xattr_may_be_refused(name, r))
 			return r;
@@ -154,8 +157,12 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 	struct stat *st = &ret->st;
 	cleanup_fd int fd = -1;
 	struct stat made;
-	int r = make_like(lower, st, staged);
+	int r;
 
+	/* As kernel overlayfs has it: the copy would be somebody else's. */
+	if (st->st_uid == IDMAP_NONE || st->st_gid == IDMAP_NONE)
+		return -EOVERFLOW;
+	r = make_like(lower, st, staged);
 	if (r < 0)
 		return r;
 	fd = fd_open(staged->dirfd, staged->name, O_PATH, 0);

@@ -219,6 +219,8 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	fs->seed = choose_seed(config->kept);
 	if (stale >= 0)
 		lower_use_seed(fs->lower, fs->seed);
+	if (stale >= 0 && config->is_mapped)
+		lower_use_ids(fs->lower, config->ids, config->is_mapped);
 	if (r == 0 && config->user_xattrs)
 		lower_use_user_marks(fs->lower);
 	if (r == 0)

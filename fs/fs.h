@@ -16,6 +16,7 @@
 #include <sys/statvfs.h>
 #include <sys/types.h>
 
+#include "core/idmap.h"
 #include "core/override.h"
 #include "core/whiteout.h"
 #include "ino32.h"
@@ -55,6 +56,8 @@ enum numbering { NUMBERING_BRANCHES = 1, NUMBERING_CHAIN };
 struct fs_config {
 	const int *branches; /* open directories, topmost first */
 	size_t n_branches;
+	const struct idmaps *ids; /* how ids are shown; NULL: as they are */
+	const bool *is_mapped; /* the branches that id-mapped mounts show that way; NULL: none */
 	int upper, work; /* open directories; -1 without a top branch */
 	bool has_chain; /* there is to be a chain index: */
 	int chain_fd; /* the file; -1: it could not be opened */

@@ -92,14 +92,28 @@ void op_reply_link(fuse_req_t req, const struct entry *entry)
 	reply_entry(req, entry, true);
 }
 
+/*
+ * An id of the caller as it is stored. The host's root has none in a container, but makes things
+ * there, and then gives them away. Nobody else may: a file with setuid or setgid would be somebody
+ * else's from the first.
+ */
+static bool store_callers(const struct fuse_ctx *ctx, const struct idmap *map, uint32_t id,
+			  uint32_t *ret)
+{
+	if (idmap_store(map, id, ret))
+		return true;
+	*ret = IDMAP_NOBODY;
+	return ctx->uid == 0;
+}
+
 int op_caller(fuse_req_t req, struct caller *ret)
 {
 	const struct fuse_ctx *ctx = fuse_req_ctx(req);
 	struct mount *mount = op_mount(req);
 
 	ret->umask = ctx->umask;
-	if (!idmap_store(mount->uids, ctx->uid, &ret->uid) ||
-	    !idmap_store(mount->gids, ctx->gid, &ret->gid))
+	if (!store_callers(ctx, &mount->ids->uids, ctx->uid, &ret->uid) ||
+	    !store_callers(ctx, &mount->ids->gids, ctx->gid, &ret->gid))
 		return -EOVERFLOW;
 	/* Each thread may be making something. */
 	return ino32_has_room(mount->fs->ino32, ATTEMPT_PLACES) ? 0 : -ENOSPC;
@@ -123,7 +137,7 @@ static bool is_member(const struct killer *killer, gid_t gid)
 
 	/* The kernel says "kill" for every chown; a caller with CAP_FSETID keeps setgid there. */
 	return fuse_req_ctx(req)->uid == 0 ||
-	       op_is_member(req, idmap_show(op_mount(req)->gids, gid));
+	       op_is_member(req, idmap_show(&op_mount(req)->ids->gids, gid));
 }
 
 /*
@@ -153,8 +167,8 @@ int op_shown(fuse_req_t req, const struct stat *st, struct stat *ret)
 	if (r < 0)
 		return r;
 	*ret = *st;
-	ret->st_uid = idmap_show(mount->uids, st->st_uid);
-	ret->st_gid = idmap_show(mount->gids, st->st_gid);
+	ret->st_uid = idmap_show(&mount->ids->uids, st->st_uid);
+	ret->st_gid = idmap_show(&mount->ids->gids, st->st_gid);
 	if (mount->fs->ino32)
 		ret->st_ino = ino;
 	return 0;

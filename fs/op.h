@@ -18,7 +18,7 @@ struct mount {
 	struct fs *fs;
 	struct fuse_session *session;
 	struct seeker *seeker;
-	const struct idmap *uids, *gids;
+	const struct idmaps *ids;
 	bool has_acl; /* what the kernel is to do itself */
 	double timeout; /* seconds; how long the kernel may keep names and attributes */
 };
@@ -99,8 +99,9 @@ void op_copy_file_range(fuse_req_t req, fuse_ino_t ino_in, off_t off_in,
 void op_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi);
 
 /*
- * Who asks, for what creates: 0; -EOVERFLOW when that id cannot be stored; -ENOSPC
- * when there is no number left that could be shown of what is made.
+ * Who asks, for what creates: 0; -EOVERFLOW when that id cannot be stored, unless root has it,
+ * whose files are then nobody's until they are given an owner; -ENOSPC when there is no number
+ * left that could be shown of what is made.
  */
 int op_caller(fuse_req_t req, struct caller *ret);
 

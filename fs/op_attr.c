@@ -9,6 +9,7 @@
 #include <sys/xattr.h>
 
 #include "base/xattr.h"
+#include "core/idxattr.h"
 #include "op.h"
 
 static void reply_attr(fuse_req_t req, int r, const struct stat *st)
@@ -60,11 +61,11 @@ static unsigned int what_to_set(int to_set)
 /* Turns an owner to be set into the ids that are stored. */
 static int stored_owner(fuse_req_t req, struct stat *attr, int to_set)
 {
-	struct mount *mount = op_mount(req);
+	const struct idmaps *ids = op_mount(req)->ids;
 
-	if (to_set & FUSE_SET_ATTR_UID && !idmap_store(mount->uids, attr->st_uid, &attr->st_uid))
+	if (to_set & FUSE_SET_ATTR_UID && !idmap_store(&ids->uids, attr->st_uid, &attr->st_uid))
 		return -EOVERFLOW;
-	if (to_set & FUSE_SET_ATTR_GID && !idmap_store(mount->gids, attr->st_gid, &attr->st_gid))
+	if (to_set & FUSE_SET_ATTR_GID && !idmap_store(&ids->gids, attr->st_gid, &attr->st_gid))
 		return -EOVERFLOW;
 	return 0;
 }
@@ -203,23 +204,43 @@ static int kill_setgid(fuse_req_t req, struct node *node, const char *name)
 		return 0;
 	r = fs_getattr(op_fs(req), node, &st);
 	if (r < 0 || !(st.st_mode & S_ISGID) ||
-	    op_is_member(req, idmap_show(op_mount(req)->gids, st.st_gid)))
+	    op_is_member(req, idmap_show(&op_mount(req)->ids->gids, st.st_gid)))
 		return r;
 	st.st_mode &= ~(mode_t)S_ISGID;
 	return fs_setattr(op_fs(req), node, &st, FS_SET_MODE, NULL, &st);
+}
+
+/* A value to be set with the ids that are stored: *ret, if it has any, or `value` itself. */
+static ssize_t stored_value(fuse_req_t req, const char *name, const char *value, size_t size,
+			    char **ret)
+{
+	if (!idmaps_map(op_mount(req)->ids) || !idxattr_has_ids(name))
+		return (ssize_t)size;
+	*ret = malloc(size + IDXATTR_GROWTH);
+	if (!*ret)
+		return -ENOMEM;
+	memcpy(*ret, value, size);
+	return idxattr_store(op_mount(req)->ids, name, *ret, size);
 }
 
 void op_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value, size_t size,
 		 int flags)
 {
 	cleanup_node struct node *node = op_node(req, ino);
+	cleanup_free char *stored = NULL;
+	ssize_t n;
 	int r;
 
 	if (!node)
 		return;
+	n = stored_value(req, name, value, size, &stored);
+	if (n < 0) {
+		fuse_reply_err(req, (int)-n);
+		return;
+	}
 	if (flags & XATTR_CREATE && fs_xattr_get(op_fs(req), node, name, NULL, 0) == -ENODATA)
 		attempt_begin(0);
-	r = fs_xattr_set(op_fs(req), node, name, value, size, flags);
+	r = fs_xattr_set(op_fs(req), node, name, stored ? stored : value, (size_t)n, flags);
 	if (r == -EEXIST && attempt_was_begun(NULL))
 		r = 0; /* by an earlier worker, for this very request */
 	op_reply(req, r < 0 ? r : kill_setgid(req, node, name));
@@ -238,13 +259,39 @@ static void reply_bytes(fuse_req_t req, ssize_t n, const char *bytes, size_t siz
 		fuse_reply_xattr(req, (size_t)n);
 }
 
+/* A value that has ids, with those that are shown; its length, which it may take to know. */
+static ssize_t shown_value(fuse_req_t req, struct node *node, const char *name, char **ret)
+{
+	ssize_t n;
+
+	do {
+		n = fs_xattr_get(op_fs(req), node, name, NULL, 0);
+		if (n < 0)
+			return n;
+		free(*ret);
+		*ret = malloc((size_t)n + IDXATTR_GROWTH);
+		if (!*ret)
+			return -ENOMEM;
+		if (n > 0)
+			n = fs_xattr_get(op_fs(req), node, name, *ret, (size_t)n);
+	} while (n == -ERANGE); /* it grew between the two */
+	return n < 0 ? n : idxattr_show(op_mount(req)->ids, name, *ret, (size_t)n);
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	cleanup_node struct node *node = op_node(req, ino);
-	cleanup_free char *value = malloc(size ? size : 1);
+	cleanup_free char *value = NULL;
 
 	if (!node)
 		return;
+	if (idxattr_has_ids(name)) {
+		ssize_t n = shown_value(req, node, name, &value);
+
+		reply_bytes(req, n, value, size);
+		return;
+	}
+	value = malloc(size ? size : 1);
 	reply_bytes(req, value ? fs_xattr_get(op_fs(req), node, name, value, size) : -ENOMEM, value,
 		    size);
 }

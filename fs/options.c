@@ -118,11 +118,11 @@ static const struct spec specs[] = {
 	{ "strictatime", ATIME, 0, ATIME_STRICT },
 	{ "diratime", CLEAR, AT(no_dir_atime) },
 	{ "nodiratime", SET, AT(no_dir_atime) },
-	{ "uidmapping", IDMAP, AT(uids) },
-	{ "gidmapping", IDMAP, AT(gids) },
+	{ "uidmapping", IDMAP, AT(ids.uids) },
+	{ "gidmapping", IDMAP, AT(ids.gids) },
 	{ "squash_to_root", SQUASH_BOTH },
-	{ "squash_to_uid", SQUASH, AT(uids) },
-	{ "squash_to_gid", SQUASH, AT(gids) },
+	{ "squash_to_uid", SQUASH, AT(ids.uids) },
+	{ "squash_to_gid", SQUASH, AT(ids.gids) },
 	{ "timeout", TIMEOUT },
 	{ "xattr_permissions", OVERRIDE },
 	{ "metacopy", SWITCH, AT(metacopy) },
@@ -342,8 +342,8 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 		options->of_remount = spec->name;
 		return 0;
 	case SQUASH_BOTH:
-		options->uids.is_squashed = options->gids.is_squashed = true;
-		options->uids.squashed = options->gids.squashed = 0;
+		options->ids.uids.is_squashed = options->ids.gids.is_squashed = true;
+		options->ids.uids.squashed = options->ids.gids.squashed = 0;
 		return 0;
 	case LOWERDIR:
 	case STRING:
@@ -495,6 +495,6 @@ void options_done(struct options *options)
 	free(options->workdir);
 	free(options->chain);
 	free(options->chain_id);
-	idmap_done(&options->uids);
-	idmap_done(&options->gids);
+	idmap_done(&options->ids.uids);
+	idmap_done(&options->ids.gids);
 }

@@ -36,7 +36,7 @@ struct options {
 	bool ino32; /* st_ino and d_ino fit into 32 bits */
 	bool has_suid, has_dev, has_exec;
 	int atime; /* of enum atime */
-	struct idmap uids, gids;
+	struct idmaps ids;
 	enum override override;
 	bool no_acl, no_xattrs;
 	bool writeback;

@@ -30,8 +30,7 @@ static bool is_awaited(void *attempts, uint64_t ino)
 static int serve(struct fs *fs, struct daemon *daemon, const struct supervised *supervised)
 {
 	struct mount mount = { .fs = fs,
-			       .uids = &daemon->options.uids,
-			       .gids = &daemon->options.gids,
+			       .ids = &daemon->options.ids,
 			       .has_acl = !daemon->options.no_acl,
 			       .timeout = daemon->options.timeout };
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);

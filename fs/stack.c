@@ -13,6 +13,7 @@
 #include "base/boot.h"
 #include "base/fd.h"
 #include "core/claim.h"
+#include "core/mounted.h"
 #include "detach.h"
 
 static const char volatile_name[] = "volatile";
@@ -162,6 +163,43 @@ static int check_filesystem(const struct options *options, const struct stack *s
 		    options->workdir, options->upperdir);
 }
 
+/* --- whose ids they have --- */
+
+/* For branches whose ids are mapped there is no index: it has the stored ones. */
+static void use_mapped(struct stack *stack)
+{
+	for (size_t i = 0; i < stack->config.n_branches; i++) {
+		if (stack->is_mapped[i]) {
+			stack->config.is_mapped = stack->is_mapped;
+			stack->config.has_chain = false;
+		}
+	}
+}
+
+/*
+ * Which branches lie in id-mapped mounts, before they are in mounts of our own, of which nobody can
+ * tell. Upper must not, where the ids are mapped by us: each would be mapped twice.
+ */
+static int find_mapped(const struct options *options, struct stack *stack, char **error)
+{
+	uint64_t mount, last = 0;
+
+	if (!idmaps_map(&options->ids) && !options->chain)
+		return 0;
+	for (size_t i = 0; i < stack->config.n_branches; i++, last = mount) {
+		mount = mount_of(stack->branches[i]);
+		stack->is_mapped[i] = i > 0 && mount == last ? stack->is_mapped[i - 1]
+							     : mounted_maps_ids(stack->branches[i]);
+	}
+	use_mapped(stack);
+	if (options->upperdir && idmaps_map(&options->ids) && mounted_maps_ids(stack->config.upper))
+		return fail(error, -EINVAL,
+			    "upperdir %s lies in an id-mapped mount, and uidmapping or gidmapping "
+			    "would map its ids once more",
+			    options->upperdir);
+	return 0;
+}
+
 /* --- whose they are --- */
 
 static int claim(const char *option, const char *path, int fd, int work, char **error)
@@ -251,9 +289,11 @@ static int open_chain(const struct options *options, struct stack *stack, char *
 /* Begins a stack: all but the descriptors. */
 static int begin(const struct options *options, size_t n_branches, struct stack *ret)
 {
-	*ret = (struct stack){ .branches = calloc(n_branches ? n_branches : 1, sizeof(int)) };
+	*ret = (struct stack){ .branches = calloc(n_branches + 1, sizeof(int)),
+			       .is_mapped = calloc(n_branches + 1, sizeof(bool)) };
 	ret->config = (struct fs_config){
 		.branches = ret->branches,
+		.ids = &options->ids,
 		.upper = -1,
 		.work = -1,
 		.has_chain = options->chain,
@@ -272,7 +312,7 @@ static int begin(const struct options *options, size_t n_branches, struct stack 
 		.no_acl = options->no_acl,
 		.override = options->override,
 	};
-	return ret->branches ? 0 : -ENOMEM;
+	return ret->branches && ret->is_mapped ? 0 : -ENOMEM;
 }
 
 /* Made here, where the directories are opened, because it is held and inherited as they are. */
@@ -409,6 +449,8 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	if (r == 0 && options->upperdir)
 		r = open_top(options, stack, error);
 	if (r == 0)
+		r = find_mapped(options, stack, error);
+	if (r == 0)
 		r = look_beneath(options, stack, error);
 	if (r == 0 && options->upperdir)
 		r = claim("workdir", options->workdir, stack->config.work, stack->config.work,
@@ -432,7 +474,9 @@ int stack_adopt(const struct options *options, const struct stack_fds *fds, stru
 	if (r < 0)
 		return r;
 	memcpy(ret->branches, fds->branches, fds->n_branches * sizeof(*ret->branches));
+	memcpy(ret->is_mapped, fds->is_mapped, fds->n_branches * sizeof(*ret->is_mapped));
 	ret->config.n_branches = fds->n_branches;
+	use_mapped(ret);
 	ret->config.upper = fds->upper;
 	ret->config.work = fds->work;
 	ret->config.chain_fd = fds->chain;
@@ -460,4 +504,5 @@ void stack_done(struct stack *stack)
 {
 	stack_let_go(stack);
 	free(stack->branches);
+	free(stack->is_mapped);
 }

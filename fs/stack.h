@@ -15,6 +15,7 @@
 struct stack {
 	struct fs_config config;
 	int *branches;
+	bool *is_mapped; /* of each branch: id-mapped by the mount that it was given in */
 };
 
 /*
@@ -35,6 +36,7 @@ void stack_let_go(struct stack *stack);
 struct stack_fds {
 	int upper, work, chain, ino32; /* -1: none */
 	const int *branches;
+	const bool *is_mapped; /* of each */
 	size_t n_branches;
 };
 int stack_adopt(const struct options *options, const struct stack_fds *fds, struct stack *ret);

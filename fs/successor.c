@@ -38,13 +38,17 @@ static int *descriptors(const struct supervised *supervised, const struct fs_con
 	return fds;
 }
 
-static char *describe(const int fds[], size_t n)
+static char *describe(const struct fs_config *config, const int fds[], size_t n)
 {
-	enum { MAX_DIGITS = 12 };
+	enum { MAX_DIGITS = 13 };
 	char *text = malloc(sizeof(option) + n * MAX_DIGITS), *at = text;
 
-	for (size_t i = 0; text && i < n; i++)
-		at += sprintf(at, "%s%d", i == 0 ? option : ",", fds[i]);
+	for (size_t i = 0; text && i < n; i++) {
+		bool is_mapped = i >= FIRST_BRANCH && config->is_mapped &&
+				 config->is_mapped[i - FIRST_BRANCH];
+
+		at += sprintf(at, "%s%d%s", i == 0 ? option : ",", fds[i], is_mapped ? "m" : "");
+	}
 	return text;
 }
 
@@ -53,7 +57,7 @@ int successor_execute(int fd, char *const argv[], const struct supervised *super
 {
 	size_t n_fds = 0, n_args = 0;
 	cleanup_free int *fds = descriptors(supervised, config, &n_fds);
-	cleanup_free char *text = fds ? describe(fds, n_fds) : NULL;
+	cleanup_free char *text = fds ? describe(config, fds, n_fds) : NULL;
 	cleanup_free char **args = NULL;
 
 	while (argv[n_args])
@@ -88,35 +92,46 @@ int successor_talk(const char *text)
 	return sscanf(text, "%*d,%*d,%*d,%d", &talk) == 1 ? talk : -1;
 }
 
-/* The numbers of the option, allocated; NULL: they are not as they should be. */
-static int *parse(const char *text, size_t *ret_n)
+/* What is taken over; both arrays are allocated. */
+struct taken {
+	int *fds;
+	bool *is_mapped;
+	size_t n;
+};
+
+static void taken_done(struct taken *taken)
 {
-	int *fds = calloc(strlen(text) + 1, sizeof(*fds));
-	size_t n = 0;
+	free(taken->fds);
+	free(taken->is_mapped);
+}
+
+/* False: the numbers of the option are not as they should be. */
+static bool parse(const char *text, struct taken *ret)
+{
 	char *end;
 
-	for (; fds; text = end + 1) {
-		fds[n] = (int)strtol(text, &end, 10);
-		if (end == text || (fds[n] >= 0 && fcntl(fds[n], F_SETFD, FD_CLOEXEC) < 0))
-			break;
-		n++;
-		if (*end == ',')
-			continue;
-		if (*end || n < FIRST_BRANCH)
-			break;
-		*ret_n = n;
-		return fds;
+	ret->fds = calloc(strlen(text) + 1, sizeof(*ret->fds));
+	ret->is_mapped = calloc(strlen(text) + 1, sizeof(*ret->is_mapped));
+	for (; ret->fds && ret->is_mapped; text = end + 1) {
+		int fd = (int)strtol(text, &end, 10);
+
+		if (end == text || (fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0))
+			return false;
+		ret->fds[ret->n] = fd;
+		ret->is_mapped[ret->n] = *end == 'm';
+		end += ret->is_mapped[ret->n++];
+		if (*end != ',')
+			return !*end && ret->n >= FIRST_BRANCH;
 	}
-	free(fds);
-	return NULL;
+	return false;
 }
 
 int successor_take_over(const char *text, const struct options *options,
 			struct supervised *supervised, struct stack *stack, char **error)
 {
-	size_t n = 0;
-	cleanup_free int *fds = parse(text, &n);
-	int r = fds ? 0 : -EINVAL;
+	CLEANUP(taken_done) struct taken taken = { 0 };
+	int r = parse(text, &taken) ? 0 : -EINVAL;
+	const int *fds = taken.fds;
 
 	if (r == 0)
 		r = shared_map(fds[SHARED], &supervised->shared, error);
@@ -127,7 +142,8 @@ int successor_take_over(const char *text, const struct options *options,
 						     .chain = fds[CHAIN],
 						     .ino32 = fds[INO32],
 						     .branches = fds + FIRST_BRANCH,
-						     .n_branches = n - FIRST_BRANCH },
+						     .is_mapped = taken.is_mapped + FIRST_BRANCH,
+						     .n_branches = taken.n - FIRST_BRANCH },
 				stack);
 	if (r < 0)
 		return r;

@@ -45,17 +45,30 @@ void idmap_done(struct idmap *map)
 	*map = (struct idmap){ 0 };
 }
 
-uint32_t idmap_show(const struct idmap *map, uint32_t stored)
+bool idmap_find_shown(const struct idmap *map, uint32_t stored, uint32_t *ret)
 {
-	if (map->is_squashed)
-		return map->squashed;
+	if (!map->n_ranges) {
+		*ret = stored;
+		return true;
+	}
 	for (size_t i = 0; i < map->n_ranges; i++) {
 		const struct id_range *range = &map->ranges[i];
 
-		if (stored >= range->stored && stored - range->stored < range->size)
-			return range->shown + (stored - range->stored);
+		if (stored >= range->stored && stored - range->stored < range->size) {
+			*ret = range->shown + (stored - range->stored);
+			return true;
+		}
 	}
-	return map->n_ranges ? IDMAP_NOBODY : stored;
+	return false;
+}
+
+uint32_t idmap_show(const struct idmap *map, uint32_t stored)
+{
+	uint32_t shown;
+
+	if (map->is_squashed)
+		return map->squashed;
+	return idmap_find_shown(map, stored, &shown) ? shown : IDMAP_NOBODY;
 }
 
 bool idmap_store(const struct idmap *map, uint32_t shown, uint32_t *ret)
@@ -73,4 +86,12 @@ bool idmap_store(const struct idmap *map, uint32_t shown, uint32_t *ret)
 		}
 	}
 	return false;
+}
+
+void idmaps_store_owner(const struct idmaps *maps, struct stat *st)
+{
+	if (!idmap_store(&maps->uids, st->st_uid, &st->st_uid))
+		st->st_uid = IDMAP_NONE;
+	if (!idmap_store(&maps->gids, st->st_gid, &st->st_gid))
+		st->st_gid = IDMAP_NONE;
 }

@@ -51,6 +51,12 @@ void lower_use_user_marks(struct lower *lower)
 	lower->file_marks = MARKS_ANY;
 }
 
+void lower_use_ids(struct lower *lower, const struct idmaps *ids, const bool is_mapped[])
+{
+	lower->ids = ids;
+	lower->is_mapped = is_mapped;
+}
+
 static bool may_have_override(const struct lower_obj *obj)
 {
 	/* A stand-in has the type it stands for; what it is, is a regular file. */

@@ -22,6 +22,7 @@
 
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "core/idxattr.h"
 #include "core/whiteout.h"
 #include "lower_dirs.h"
 
@@ -100,12 +101,28 @@ static int merged_nlink(struct lower_obj *dir, struct stat *st)
 	return 0;
 }
 
+/* The place that an object's attributes and content come from, and the name in it, if any. */
+static struct place *source_of(struct object *obj)
+{
+	return S_ISDIR(obj->base.type) ? &obj->places[0] : &obj->parent->places[obj->place];
+}
+
+/* Whether the ids of an object are seen through an id-mapped mount. */
+static bool is_mapped(struct lower_obj *obj)
+{
+	const bool *mapped = obj->lower->is_mapped;
+
+	return mapped && mapped[source_of(object_of(obj))->branch];
+}
+
 /* Turns a branch's stat into the merged view's. */
 static int complete_stat(struct lower_obj *obj, struct stat *st)
 {
 	int n;
 
 	st->st_ino = obj->ino;
+	if (is_mapped(obj))
+		idmaps_store_owner(obj->lower->ids, st);
 	if (S_ISDIR(st->st_mode))
 		return merged_nlink(obj, st);
 	if (st->st_nlink < 2)
@@ -251,12 +268,6 @@ static int dirs_walk(struct lower *lower, const char *path, struct lower_obj **r
 		return -ENOMEM;
 	*ret = &obj->base;
 	return LOWER_FOUND;
-}
-
-/* The place that an object's attributes and content come from, and the name in it, if any. */
-static struct place *source_of(struct object *obj)
-{
-	return S_ISDIR(obj->base.type) ? &obj->places[0] : &obj->parent->places[obj->place];
 }
 
 static int dirs_path(struct lower_obj *base, char **ret)
@@ -444,11 +455,36 @@ static int dirs_readlink(struct lower_obj *base, char **ret)
 	return ref ? fd_readlink(ref->fd, obj->name, ret) : r;
 }
 
+/* A value whose ids an id-mapped mount shows. */
+static ssize_t get_mapped(struct lower_obj *obj, int fd, const char *name, void *value, size_t size)
+{
+	cleanup_free char *shown = NULL;
+	cleanup_free char *stored = NULL;
+	ssize_t n = xattr_get_all(fd, name, &shown);
+
+	if (n < 0)
+		return n;
+	stored = malloc((size_t)n + IDXATTR_GROWTH);
+	if (!stored)
+		return -ENOMEM;
+	memcpy(stored, shown, (size_t)n);
+	n = idxattr_store_any(obj->lower->ids, name, stored, (size_t)n);
+	if (size && (size_t)n > size)
+		return -ERANGE;
+	if (size)
+		memcpy(value, stored, (size_t)n);
+	return n;
+}
+
 static ssize_t dirs_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size)
 {
 	cleanup_fd int fd = dirs_open(obj, O_PATH);
 
-	return fd < 0 ? fd : xattr_get(fd, name, value, size);
+	if (fd < 0)
+		return fd;
+	if (is_mapped(obj) && idxattr_has_ids(name))
+		return get_mapped(obj, fd, name, value, size);
+	return xattr_get(fd, name, value, size);
 }
 
 static ssize_t dirs_xattr_list(struct lower_obj *obj, char **ret)

@@ -30,6 +30,8 @@ struct lower {
 	const struct lower_ops *ops;
 	enum override override; /* what lower.c is to show in place of the filesystem's word */
 	uint64_t seed; /* of listings */
+	const struct idmaps *ids; /* with `is_mapped`, as lower_use_ids has them, or NULL */
+	const bool *is_mapped;
 	unsigned int file_marks; /* in which namespaces marks on files count: enum mark_space */
 };
 

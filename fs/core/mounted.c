@@ -40,7 +40,9 @@ struct mount_line {
 	char *line;
 	uint64_t id;
 	dev_t dev;
-	char *point, *type, *source, *options; /* the filesystem's */
+	char *point;
+	char *flags; /* the first of the mount's own options */
+	char *type, *source, *options; /* the filesystem's */
 };
 
 static void mount_line_done(struct mount_line *line)
@@ -64,10 +66,10 @@ static bool split(struct mount_line *ret)
 			ret->dev = makedev(major, minor);
 	}
 	ret->point = field;
-	/* Options of any number end with a hyphen. */
-	do {
+	field = ret->flags = strsep(&rest, " ");
+	/* Other fields of any number end with a hyphen. */
+	while (field && strcmp(field, "-") != 0)
 		field = strsep(&rest, " ");
-	} while (field && strcmp(field, "-") != 0);
 	ret->type = strsep(&rest, " ");
 	ret->source = strsep(&rest, " ");
 	ret->options = strsep(&rest, " \n");
@@ -133,6 +135,33 @@ uint64_t mounted_id(const char *path, uint64_t *dev)
 	if (dev)
 		*dev = makedev(st.stx_dev_major, st.stx_dev_minor);
 	return st.stx_mnt_id;
+}
+
+static bool has_flag(char *flags, const char *wanted)
+{
+	const char *flag;
+
+	while ((flag = strsep(&flags, ","))) {
+		if (strcmp(flag, wanted) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool mounted_maps_ids(int fd)
+{
+	CLEANUP(cleanup_file) FILE *file = NULL;
+	cleanup_mount_line struct mount_line line = { 0 };
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
+		return false;
+	file = fopen("/proc/self/mountinfo", "re");
+	while (next_mount(file, &line)) {
+		if (line.id == st.stx_mnt_id)
+			return has_flag(line.flags, "idmapped");
+	}
+	return false;
 }
 
 char *mounted_where(dev_t dev)

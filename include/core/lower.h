@@ -16,12 +16,14 @@
 #define CORE_LOWER_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
 #include "base/cleanup.h"
 #include "base/fdcache.h"
+#include "core/idmap.h"
 #include "core/listing.h"
 #include "core/number.h"
 #include "core/override.h"
@@ -67,6 +69,13 @@ void lower_use_user_marks(struct lower *lower);
 
 /* The seed of listings (core/listing.h); before any object is used. */
 void lower_use_seed(struct lower *lower, uint64_t seed);
+
+/*
+ * Branches for which is_mapped[] is true are seen through id-mapped mounts: their ids, also those
+ * in xattrs, are turned back into stored ones, IDMAP_NONE where they cannot be. Both must outlive
+ * the tree; before any object is used; not with an index, which has the stored ones.
+ */
+void lower_use_ids(struct lower *lower, const struct idmaps *ids, const bool is_mapped[]);
 
 /* The root directory, with a reference. */
 struct lower_obj *lower_root(struct lower *lower);

@@ -25,6 +25,9 @@ int mounted_at(const char *path, char **source);
  */
 uint64_t mounted_id(const char *path, uint64_t *dev);
 
+/* Whether what is open lies in an id-mapped mount (mount_setattr(2)) that this process sees. */
+bool mounted_maps_ids(int fd);
+
 /* Where a filesystem is mounted, allocated; NULL: nowhere. */
 char *mounted_where(dev_t dev);
 

@@ -33,7 +33,9 @@ owner m/user 1001:2002
 owner upper/user 1:2
 ! chown 7:7 m/user 2>err || fail "an id that no stored one stands for was taken"
 owner upper/user 1:2
-! touch m/by-root 2>err || fail "root, whom no stored id stands for, made a file"
+touch m/by-root
+owner upper/by-root 65534:65534
+! setpriv --reuid 500 --regid 500 --clear-groups touch m/by-500 2>err || fail "a user whom no stored id stands for made a file"
 umount m
 
 mount_cairnfs -o "$top,squash_to_uid=12,squash_to_gid=34" m

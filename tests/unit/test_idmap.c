@@ -55,6 +55,22 @@ static void test_squash(void)
 	assert(idmap_store(&map, 12, &id) && id == 12);
 }
 
+static void test_owners_seen_mapped(void)
+{
+	struct idmaps maps = { 0 };
+	struct stat st = { .st_uid = 1003, .st_gid = IDMAP_NOBODY };
+
+	idmaps_store_owner(&maps, &st);
+	assert(!idmaps_map(&maps) && st.st_uid == 1003 && st.st_gid == IDMAP_NOBODY);
+	assert(idmap_parse("0:1000:10", &maps.uids) == 0);
+	assert(idmap_parse("0:1000:10", &maps.gids) == 0);
+	idmaps_store_owner(&maps, &st);
+	assert(idmaps_map(&maps) && st.st_uid == 3 && st.st_gid == IDMAP_NONE);
+	assert(idmap_show(&maps.gids, st.st_gid) == IDMAP_NOBODY);
+	idmap_done(&maps.uids);
+	idmap_done(&maps.gids);
+}
+
 static void test_what_is_no_map(void)
 {
 	static const char *const bad[] = { "0",	      "0:1",	"a:b:c",
@@ -75,6 +91,7 @@ int main(void)
 	test_ranges();
 	test_last_id();
 	test_squash();
+	test_owners_seen_mapped();
 	test_what_is_no_map();
 	return 0;
 }
