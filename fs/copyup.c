@@ -171,7 +171,7 @@ static int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower,
 		return r;
 	/* Directories have the number of their lower part; rootless, only files take marks. */
 	if (!S_ISDIR(st->st_mode) && !origin_set(fs, fd, made.st_ino, node->ino))
-		state_set_kept(fs->state, made.st_ino, node->ino);
+		state_set_kept(fs->state, made.st_ino, node->ino, fd_birth(fd));
 	r = stage_content(fs, lower, limit, staged, fd, st, &ret->has_data);
 	if (r == 0)
 		r = copy_attributes(fs, lower, fd, st);

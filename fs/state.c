@@ -267,6 +267,12 @@ static bool is_ours(const struct state *state, struct state_record record)
 	       (record.stack == state->stack_id || record.stack == state->mount_id);
 }
 
+/* Whether it was noted for this very object, which has been born since if it was not. */
+static bool is_of(struct state_record record, uint64_t birth)
+{
+	return !record.stack || (birth && record.birth == birth);
+}
+
 /* With the lock held. */
 static uint64_t find_number(struct state *state, ino_t real)
 {
@@ -287,6 +293,24 @@ uint64_t state_find(struct state *state, ino_t real)
 
 	pthread_mutex_lock(&state->lock);
 	ino = find_number(state, real);
+	pthread_mutex_unlock(&state->lock);
+	return ino;
+}
+
+uint64_t state_confirm(struct state *state, ino_t real, uint64_t birth)
+{
+	struct state_record record;
+	uint64_t ino;
+
+	pthread_mutex_lock(&state->lock);
+	ino = find_number(state, real);
+	if (!ino && state->file &&
+	    state_file_find(state->file, real, &record) == STATE_FILE_EARLIER &&
+	    is_ours(state, record) && is_of(record, birth)) {
+		ino = record.ino;
+		if (change(state, real, record) < 0)
+			ino = 0;
+	}
 	pthread_mutex_unlock(&state->lock);
 	return ino;
 }
@@ -328,12 +352,13 @@ uint64_t state_set(struct state *state, ino_t real, uint64_t ino)
 	return r < 0 ? 0 : known;
 }
 
-void state_set_kept(struct state *state, ino_t real, uint64_t ino)
+void state_set_kept(struct state *state, ino_t real, uint64_t ino, uint64_t birth)
 {
 	bool is_lasting = state->stack_id && number_is_lasting(ino);
 	struct state_record record = {
 		.ino = ino,
 		.stack = is_lasting ? state->stack_id : state->mount_id,
+		.birth = birth,
 	};
 
 	pthread_mutex_lock(&state->lock);

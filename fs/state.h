@@ -8,6 +8,9 @@
  * never synced, and what of it is damaged is void. Numbers of objects that were copied up are not
  * in it; those carry theirs with them in an xattr (fs/origin.h), unless they cannot.
  *
+ * As it is not synced, what it says from an earlier run of the machine may be of another object,
+ * of whose inode it was then: such a number is confirmed before it counts.
+ *
  * All functions may be called from any thread.
  */
 #ifndef FS_STATE_H
@@ -50,8 +53,15 @@ int state_open(int workdir, const struct state_config *config, struct state **re
 /* Lets go of it. All that is to be kept is where it belongs already. Accepts NULL. */
 void state_close(struct state *state);
 
-/* The number of an inode of upper; 0 when it has none yet. */
+/* The number of an inode of upper; 0 when it has none yet, or one that is to be confirmed. */
 uint64_t state_find(struct state *state, ino_t real);
+
+/*
+ * The same of an object that carries no number itself, also from an earlier run of the machine: one
+ * that was given out here, or that was kept for an object of this birth (state_set_kept). From now
+ * on that is its number. 0: it has none.
+ */
+uint64_t state_confirm(struct state *state, ino_t real, uint64_t birth);
 
 /*
  * Gives `real` the number `ino`; or, if that is 0, the one it has already, or
@@ -63,9 +73,10 @@ uint64_t state_set(struct state *state, ino_t real, uint64_t ino);
 /*
  * As state_set, for a number of a lower object whose copy cannot carry it: it is kept on disk like
  * those given out here, for mounts of the same stack, or, if the number is one that the next mount
- * may not find, for this mount alone.
+ * may not find, for this mount alone. `birth` says when the copy was made (fd_birth); without it,
+ * 0, the number is not known after the machine was restarted.
  */
-void state_set_kept(struct state *state, ino_t real, uint64_t ino);
+void state_set_kept(struct state *state, ino_t real, uint64_t ino, uint64_t birth);
 
 /* The inode is gone from upper; its number is not used again. */
 void state_drop(struct state *state, ino_t real);

@@ -40,7 +40,7 @@ enum { FULL = 1 }; /* an answer: some window is */
 
 static const char file_name[] = "state.map";
 static const char new_name[] = "state.new";
-static const char magic[8] = "cairnst1";
+static const char magic[8] = "cairnst2";
 /* What earlier versions kept there. */
 static const char *const old_names[] = { "state.mdb", "state.mdb-lock", "state.seal", "state.log" };
 
@@ -56,7 +56,8 @@ struct head {
 
 /* All zero: none has been here. Of a wrong check: free, but others may be behind it. */
 struct slot {
-	uint64_t real, ino, stack;
+	uint64_t real, ino, stack, birth;
+	uint64_t boot; /* in which run of the machine it was put here; 0: not known */
 	uint64_t check; /* hash of the seed and what is before */
 };
 
@@ -71,14 +72,15 @@ struct state_file {
 
 static uint64_t check_of(const struct state_file *file, const struct slot *slot)
 {
-	const uint64_t parts[] = { htole64(file->seed), slot->real, slot->ino, slot->stack };
+	const uint64_t parts[] = { htole64(file->seed), slot->real,  slot->ino,
+				   slot->stack,		slot->birth, slot->boot };
 
 	return htole64(table_hash_bytes(parts, sizeof(parts)));
 }
 
 static bool is_empty(const struct slot *slot)
 {
-	return !(slot->real | slot->ino | slot->stack | slot->check);
+	return !(slot->real | slot->ino | slot->stack | slot->birth | slot->boot | slot->check);
 }
 
 static bool is_record(const struct state_file *file, const struct slot *slot)
@@ -433,7 +435,9 @@ int state_file_find(struct state_file *file, ino_t real, struct state_record *re
 		return STATE_FILE_ABSENT;
 	ret->ino = le64toh(window.slots[at].ino);
 	ret->stack = le64toh(window.slots[at].stack);
-	return STATE_FILE_FOUND;
+	ret->birth = le64toh(window.slots[at].birth);
+	return file->boot && le64toh(window.slots[at].boot) == file->boot ? STATE_FILE_FOUND
+									  : STATE_FILE_EARLIER;
 }
 
 /* Where the record is or may be put, a slot of the table. FULL: nowhere. */
@@ -455,7 +459,9 @@ int state_file_put(struct state_file *file, ino_t real, struct state_record reco
 {
 	struct slot slot = { .real = htole64(real),
 			     .ino = htole64(record.ino),
-			     .stack = htole64(record.stack) };
+			     .stack = htole64(record.stack),
+			     .birth = htole64(record.birth),
+			     .boot = htole64(file->boot) };
 	bool has_grown = false;
 	uint64_t at;
 	int r = find_room(file, real, &at);

@@ -211,6 +211,16 @@ int upper_check_name(const char *name)
 	return whiteout_is_mark_name(name) ? -EINVAL : 0;
 }
 
+uint64_t upper_known_number(struct fs *fs, int fd, const struct stat *st)
+{
+	uint64_t ino = state_find(fs->state, st->st_ino);
+
+	/* What it says itself counts more than what was noted before a power loss. */
+	if (!ino && !S_ISDIR(st->st_mode))
+		ino = origin_get(fs, fd, st->st_ino);
+	return ino ? ino : state_confirm(fs->state, st->st_ino, fd_birth(fd));
+}
+
 uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct stat *st)
 {
 	uint64_t ino = state_find(fs->state, st->st_ino);
@@ -218,11 +228,9 @@ uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct s
 
 	if (ino)
 		return ino;
-	if (!S_ISDIR(st->st_mode)) {
-		fd = fd_open(dirfd, name, O_PATH, 0);
-		if (fd >= 0)
-			ino = origin_get(fs, fd, st->st_ino);
-	}
+	fd = fd_open(dirfd, name, O_PATH, 0);
+	if (fd >= 0)
+		ino = upper_known_number(fs, fd, st);
 	return state_set(fs->state, st->st_ino, ino);
 }
 

@@ -30,7 +30,10 @@ enum upper_verdict {
 /* An upper_verdict, with *st set for UPPER_OBJECT; or negative errno. */
 int upper_probe(int dirfd, const char *name, struct stat *st);
 
-/* The number of an object in upper that has no lower part; 0: out of memory. */
+/* The number that an object in upper, without a lower part, has already; 0: none. */
+uint64_t upper_known_number(struct fs *fs, int fd, const struct stat *st);
+
+/* Its number, or a new one; 0: out of memory. */
 uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct stat *st);
 
 /*

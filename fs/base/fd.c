@@ -229,6 +229,16 @@ int fd_stat(int dirfd, const char *name, struct stat *ret)
 			      AT_SYMLINK_NOFOLLOW | (name ? 0 : AT_EMPTY_PATH)));
 }
 
+uint64_t fd_birth(int fd)
+{
+	struct statx st;
+
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_BTIME, &st) < 0 ||
+	    !(st.stx_mask & STATX_BTIME))
+		return 0;
+	return (uint64_t)st.stx_btime.tv_sec * 1000000000 + st.stx_btime.tv_nsec;
+}
+
 int fd_readlink(int dirfd, const char *name, char **ret)
 {
 	cleanup_free char *target = malloc(PATH_MAX);

@@ -61,6 +61,12 @@ int fd_opendir(int dirfd, DIR **ret);
 
 int fd_stat(int dirfd, const char *name, struct stat *ret);
 
+/*
+ * When an object was made, in nanoseconds: no other of the same inode number has the same. 0: the
+ * filesystem does not say.
+ */
+uint64_t fd_birth(int fd);
+
 /* One readlink, NUL-terminated and allocated, or -errno. */
 int fd_readlink(int dirfd, const char *name, char **ret);
 

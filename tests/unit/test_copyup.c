@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Copy-up keeps everything there is about an object, and about the directories on the way. */
+#include "core/number.h"
+#include "restart.h"
+#include "state_file.h"
 #include "union.h"
 #include "upper.h"
 
@@ -357,6 +360,37 @@ static void test_number_stays_where_an_inode_is_used_again(void)
 	union_end();
 }
 
+/* After a power loss the state may speak of whoever had the copy's inode before. */
+static void test_number_stays_over_power_loss(void)
+{
+	struct state_file *file;
+	uint64_t ino, born;
+
+	union_make(1);
+	make_file(branches[0], "f", "f");
+	union_open();
+	if (!fs->caps.origin_xattr) {
+		skipped("power loss", "no xattrs here");
+		union_end();
+		return;
+	}
+	ino = stat_at("f").st_ino;
+	assert_eq(do_copyup("f"), 0);
+	write_new("new", "new");
+	born = stat_at("new").st_ino;
+	union_close();
+	assert_eq(state_file_open(work, &file), 0);
+	assert_eq(state_file_put(file, stat_of(upper, "f").st_ino,
+				 (struct state_record){ .ino = LOWER_INO_END + 5 }),
+		  0);
+	state_file_close(file);
+	restart_machine(work);
+	union_open();
+	assert_eq(stat_at("f").st_ino, ino);
+	assert_eq(stat_at("new").st_ino, born);
+	union_end();
+}
+
 static void test_removed_while_in_use(void)
 {
 	cleanup_node struct node *node = NULL;
@@ -431,6 +465,7 @@ static void tests(void)
 	test_group_left_half_up();
 	test_group_without_marks_left_half_up();
 	test_number_stays();
+	test_number_stays_over_power_loss();
 	test_removed_while_in_use();
 	test_group_that_cannot_be_linked();
 	test_staging_is_left_empty();

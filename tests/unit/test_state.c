@@ -7,9 +7,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "base/table.h"
 #include "core/number.h"
-#include "scratch.h"
+#include "restart.h"
 
 static int work = -1;
 
@@ -21,6 +20,8 @@ static void begin(void)
 	snprintf(name, sizeof(name), "%d-%d", (int)getpid(), count++);
 	work = make_dir_open(scratch, name);
 }
+
+enum { BORN = 1000 }; /* when a copy was made */
 
 static struct state_config config = { .stack_id = 12345 };
 
@@ -151,19 +152,7 @@ static uint64_t boot_of_file(void)
 	return le64toh(boot);
 }
 
-/* With a hash that is right. */
-static void set_boot_of_file(uint64_t boot)
-{
-	cleanup_fd int fd = openat(work, "state.map", O_RDWR);
-	uint64_t head[6];
-
-	assert(pread(fd, head, sizeof(head), 0) == sizeof(head));
-	head[4] = htole64(boot);
-	head[5] = htole64(table_hash_bytes(head, 40));
-	assert(pwrite(fd, head, sizeof(head), 0) == sizeof(head));
-}
-
-/* Of another run of the machine, which may not have left all that it wrote. */
+/* Another run of the machine may not have left all that it wrote. */
 static void test_power_loss(void)
 {
 	struct state *state;
@@ -173,13 +162,50 @@ static void test_power_loss(void)
 	use_and_die(10, &last);
 	before = boot_of_file();
 	assert(before);
-	set_boot_of_file(before + 1);
+	restart_machine(work);
 	state = open_state();
-	/* What is there is good, and numbers go on far behind all that was not written. */
+	/* What is there is good once it is confirmed; numbers go on behind all that was not
+	 * written. */
+	assert_eq(state_find(state, 109), 0);
+	assert_eq(state_confirm(state, 109, 0), last);
 	assert_eq(state_find(state, 109), last);
 	assert(state_set(state, 1, 0) >= last + (UINT64_C(1) << 31));
+	/* An object that brings a number, or is made just now, has nothing to do with what was
+	 * there. */
+	assert_eq(state_set(state, 108, 50), 50);
+	assert(state_set(state, 107, 0) > last);
 	state_close(state);
 	assert_eq(boot_of_file(), before);
+	state = open_state();
+	assert_eq(state_find(state, 109), last);
+	assert(state_find(state, 107) > last);
+	state_close(state);
+	end();
+}
+
+/* A number that was kept for a copy is no other object's that has its inode by now, or had it. */
+static void test_power_loss_and_copies(void)
+{
+	struct state *state;
+
+	begin();
+	state = open_state();
+	state_set_kept(state, 1, 77, BORN);
+	state_set_kept(state, 2, 78, BORN);
+	state_set_kept(state, 3, 79, 0);
+	state_close(state);
+	restart_machine(work);
+	state = open_state();
+	for (ino_t real = 1; real <= 3; real++)
+		assert_eq(state_find(state, real), 0);
+	assert_eq(state_confirm(state, 1, BORN + 1), 0);
+	assert_eq(state_confirm(state, 1, 0), 0);
+	assert_eq(state_confirm(state, 1, BORN), 77);
+	assert_eq(state_find(state, 1), 77);
+	assert_eq(state_confirm(state, 3, 0), 0);
+	assert(state_set(state, 2, 0) != 78);
+	assert(state_confirm(state, 2, BORN) != 78);
+	state_close(state);
 	end();
 }
 
@@ -192,7 +218,7 @@ static void test_stacks(void)
 	begin();
 	state = open_state();
 	born = state_set(state, 1, 0);
-	state_set_kept(state, 2, 77);
+	state_set_kept(state, 2, 77, BORN);
 	assert_eq(state_find(state, 2), 77);
 	state_close(state);
 	config.stack_id++;
@@ -200,7 +226,7 @@ static void test_stacks(void)
 	assert_eq(state_find(state, 1), born);
 	assert_eq(state_find(state, 2), 0);
 	assert(state_set(state, 2, 0) > born);
-	state_set_kept(state, 3, 78);
+	state_set_kept(state, 3, 78, BORN);
 	state_close(state);
 	config.stack_id--;
 	state = open_state();
@@ -210,7 +236,7 @@ static void test_stacks(void)
 	/* Branches that cannot be known again. */
 	config.stack_id = 0;
 	state = open_state();
-	state_set_kept(state, 4, 79);
+	state_set_kept(state, 4, 79, BORN);
 	assert_eq(state_find(state, 4), 79);
 	state_close(state);
 	state = open_state();
@@ -231,7 +257,7 @@ static void test_fleeting(void)
 	assert(journal && !number_is_lasting(fleeting));
 	config.journal = journal;
 	state = open_state();
-	state_set_kept(state, 1, fleeting);
+	state_set_kept(state, 1, fleeting, BORN);
 	state_close(state);
 	state = open_state();
 	assert_eq(state_find(state, 1), fleeting);
@@ -315,7 +341,7 @@ static void live_and_die(struct state_journal *journal, bool is_restart, ino_t r
 		config.journal = journal;
 		state = open_state();
 		if (!is_restart) {
-			state_set_kept(state, 7, 100);
+			state_set_kept(state, 7, 100, BORN);
 			state_set(state, 8, 0);
 		}
 		state_set(state, real, 0);
@@ -376,7 +402,7 @@ static void test_without_file(void)
 	state = open_state();
 	a = state_set(state, 1, 0);
 	b = state_set(state, 2, 0);
-	state_set_kept(state, 3, 77);
+	state_set_kept(state, 3, 77, BORN);
 	state_drop(state, 2);
 	state_close(state);
 	state = open_state();
@@ -406,6 +432,7 @@ int main(void)
 	test_kept_over_close_and_open();
 	test_killed();
 	test_power_loss();
+	test_power_loss_and_copies();
 	test_stacks();
 	test_fleeting();
 	test_planted();
