@@ -17,7 +17,7 @@ static int clone_mount(int dirfd)
 	return open_tree(dirfd, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH);
 }
 
-static bool is_same_dir(int a, int b)
+static bool is_same(int a, int b)
 {
 	struct stat sa, sb;
 
@@ -30,7 +30,7 @@ static int find_again(int tree, const char *path, int fd)
 {
 	cleanup_fd int found = fd_open_beneath(tree, *path ? path : ".", O_RDONLY | O_DIRECTORY);
 
-	return found >= 0 && is_same_dir(found, fd) ? take_fd(&found) : -1;
+	return found >= 0 && is_same(found, fd) ? take_fd(&found) : -1;
 }
 
 int detach_dir(int fd)
@@ -38,6 +38,15 @@ int detach_dir(int fd)
 	cleanup_fd int tree = clone_mount(fd);
 
 	return tree < 0 ? -1 : find_again(tree, "", fd);
+}
+
+int detach_file(int dirfd, const char *name, int fd)
+{
+	cleanup_fd int tree = fd < 0 ? -1 : clone_mount(dirfd);
+	cleanup_fd int found = tree < 0 ? -1 : fd_open(tree, name, O_RDONLY, 0);
+
+	/* What is mounted on it alone is not there. */
+	return found >= 0 && is_same(found, fd) ? take_fd(&found) : -1;
 }
 
 /* Where an open directory is, as an absolute path; NULL: that cannot be said. */

@@ -59,6 +59,7 @@ struct fs_config {
 	const struct idmaps *ids; /* how ids are shown; NULL: as they are */
 	const bool *is_mapped; /* the branches that id-mapped mounts show that way; NULL: none */
 	int upper, work; /* open directories; -1 without a top branch */
+	int claim; /* by which they are ours (core/claim.h), held by all processes; or -1 */
 	bool has_chain; /* there is to be a chain index: */
 	int chain_fd; /* the file; -1: it could not be opened */
 	const char *chain_id;

@@ -76,8 +76,8 @@ static uint64_t ready(void *context)
 
 	if (daemon_given_fd(&daemon->options) < 0)
 		daemon->mount_id = mounted_id(daemon->options.mountpoint, &dev);
-	if (daemon->stack.config.work >= 0)
-		claim_note(daemon->stack.config.work, daemon->options.mountpoint);
+	if (daemon->stack.config.claim >= 0)
+		claim_note(daemon->stack.config.claim, daemon->options.mountpoint);
 	if (daemon->launcher < 0)
 		return dev;
 	daemon_leave_stdio();
@@ -304,7 +304,8 @@ int main(int argc, char *argv[])
 {
 	struct daemon daemon = { .launcher = -1,
 				 .argv = argv,
-				 .stack.config = { .upper = -1, .work = -1, .chain_fd = -1 } };
+				 .stack.config = {
+					 .upper = -1, .work = -1, .claim = -1, .chain_fd = -1 } };
 	cleanup_free char *error = NULL;
 	int r;
 

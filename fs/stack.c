@@ -202,13 +202,24 @@ static int find_mapped(const struct options *options, struct stack *stack, char 
 
 /* --- whose they are --- */
 
-static int claim(const char *option, const char *path, int fd, int work, char **error)
+/* `r` is what claiming it answered. */
+static int check_claim(const char *option, const char *path, int r, char **error)
 {
-	int r = claim_take(fd, work);
-
 	if (r == -EBUSY)
 		return fail(error, r, "%s %s is in use by another mount", option, path);
 	return r < 0 ? fail(error, r, "%s %s: %s", option, path, strerror(-r)) : 0;
+}
+
+static int claim(const struct options *options, struct stack *stack, char **error)
+{
+	int r = claim_work(stack->config.work);
+
+	stack->config.claim = r < 0 ? -1 : r;
+	r = check_claim("workdir", options->workdir, r, error);
+	if (r == 0)
+		r = check_claim("upperdir", options->upperdir, claim_upper(stack->config.upper),
+				error);
+	return r;
 }
 
 /* --- volatile mounts --- */
@@ -272,18 +283,26 @@ static int open_chain(const struct options *options, struct stack *stack, char *
 {
 	cleanup_free char *dir = strdup(options->chain);
 	char *slash = dir ? strrchr(dir, '/') : NULL;
-	cleanup_fd int fd = -1;
+	cleanup_fd int fd = -1, detached = -1;
+	const char *name;
 	int r;
 
 	if (!dir)
 		return -ENOMEM;
 	if (!slash)
 		return fail(error, -EINVAL, "option chain: '%s' is no path", options->chain);
+	name = options->chain + (slash - dir) + 1;
 	slash[slash == dir] = '\0';
 	r = open_dir("chain", dir, &fd, error);
-	if (r == 0)
-		stack->config.chain_fd = fd_open(fd, strrchr(options->chain, '/') + 1, O_RDONLY, 0);
-	return r;
+	if (r < 0)
+		return r;
+	stack->config.chain_fd = fd_open(fd, name, O_RDONLY, 0);
+	detached = detach_file(fd, name, stack->config.chain_fd);
+	if (detached >= 0) {
+		close(stack->config.chain_fd);
+		stack->config.chain_fd = take_fd(&detached);
+	}
+	return 0;
 }
 
 /* Begins a stack: all but the descriptors. */
@@ -296,6 +315,7 @@ static int begin(const struct options *options, size_t n_branches, struct stack 
 		.ids = &options->ids,
 		.upper = -1,
 		.work = -1,
+		.claim = -1,
 		.has_chain = options->chain,
 		.chain_fd = -1,
 		.chain_id = options->chain_id,
@@ -453,11 +473,7 @@ int stack_open(const struct options *options, struct stack *ret, char **error)
 	if (r == 0)
 		r = look_beneath(options, stack, error);
 	if (r == 0 && options->upperdir)
-		r = claim("workdir", options->workdir, stack->config.work, stack->config.work,
-			  error);
-	if (r == 0 && options->upperdir)
-		r = claim("upperdir", options->upperdir, stack->config.upper, stack->config.work,
-			  error);
+		r = claim(options, stack, error);
 	if (r == 0 && options->upperdir)
 		r = check_volatile(options, stack->config.work, error);
 	if (r == 0 && options->chain)
@@ -479,6 +495,7 @@ int stack_adopt(const struct options *options, const struct stack_fds *fds, stru
 	use_mapped(ret);
 	ret->config.upper = fds->upper;
 	ret->config.work = fds->work;
+	ret->config.claim = fds->claim;
 	ret->config.chain_fd = fds->chain;
 	ret->config.ino32_fd = fds->ino32 > 0 ? fds->ino32 : 0;
 	return 0;
@@ -486,7 +503,8 @@ int stack_adopt(const struct options *options, const struct stack_fds *fds, stru
 
 void stack_let_go(struct stack *stack)
 {
-	int *fds[] = { &stack->config.upper, &stack->config.work, &stack->config.chain_fd };
+	int *fds[] = { &stack->config.upper, &stack->config.work, &stack->config.claim,
+		       &stack->config.chain_fd };
 
 	for (size_t i = 0; i < stack->config.n_branches; i++)
 		close(stack->branches[i]);

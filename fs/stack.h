@@ -34,7 +34,7 @@ void stack_let_go(struct stack *stack);
  * nothing is looked up, locked or checked.  0 or negative errno.
  */
 struct stack_fds {
-	int upper, work, chain, ino32; /* -1: none */
+	int upper, work, claim, chain, ino32; /* -1: none */
 	const int *branches;
 	const bool *is_mapped; /* of each */
 	size_t n_branches;

@@ -15,7 +15,7 @@ static const char option[] = "--take-over=";
 /* --- handing on --- */
 
 /* What is handed on, in the order of the option. */
-enum { FUSE, SHARED, LEDGER, TALK, UPPER, WORK, CHAIN, INO32, FIRST_BRANCH };
+enum { FUSE, SHARED, LEDGER, TALK, UPPER, WORK, CLAIM, CHAIN, INO32, FIRST_BRANCH };
 
 /* Allocated; *n is their number. */
 static int *descriptors(const struct supervised *supervised, const struct fs_config *config,
@@ -31,6 +31,7 @@ static int *descriptors(const struct supervised *supervised, const struct fs_con
 	fds[TALK] = supervised->talk;
 	fds[UPPER] = config->upper;
 	fds[WORK] = config->work;
+	fds[CLAIM] = config->claim;
 	fds[CHAIN] = config->chain_fd;
 	fds[INO32] = config->ino32_fd > 0 ? config->ino32_fd : -1;
 	memcpy(fds + FIRST_BRANCH, config->branches, config->n_branches * sizeof(*fds));
@@ -139,6 +140,7 @@ int successor_take_over(const char *text, const struct options *options,
 		r = stack_adopt(options,
 				&(struct stack_fds){ .upper = fds[UPPER],
 						     .work = fds[WORK],
+						     .claim = fds[CLAIM],
 						     .chain = fds[CHAIN],
 						     .ino32 = fds[INO32],
 						     .branches = fds + FIRST_BRANCH,

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/process.h"
 #include "core/mounted.h"
 
 static const char link_of_note[] = "/memfd:" MOUNT_NOTE_NAME " (deleted)";
@@ -76,12 +77,9 @@ static pid_t parent_of(pid_t pid)
  */
 static bool is_owner(pid_t pid, dev_t dev)
 {
-	char path[32];
-	struct stat st;
 	uid_t owner;
 
-	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
-	return stat(path, &st) == 0 && (!mounted_owner(dev, &owner) || st.st_uid == owner);
+	return !mounted_owner(dev, &owner) || process_is_of(pid, owner);
 }
 
 static int add(struct supervisor_process **list, size_t *n, const struct supervisor_process *added)

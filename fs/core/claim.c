@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -14,9 +15,12 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "core/holder.h"
 #include "core/mounted.h"
 
 static const char note_name[] = "owner";
+
+enum { PAUSE_MS = 2 };
 
 /* The note: the owner's process, its mount, and where that is. */
 struct note {
@@ -58,33 +62,96 @@ static enum owner find_owner(int work)
 	return mounted_id(path, NULL) == note.mount_id ? OWNER_MOUNTED : OWNER_GONE;
 }
 
-int claim_take(int dirfd, int work)
+/* The open file is the lock, unless it was removed, or replaced, before it was locked. */
+static bool is_in_place(int fd)
 {
-	static const int patience_ms[] = { [OWNER_UNKNOWN] = 300, [OWNER_GONE] = 10000 };
-	const struct timespec pause = { .tv_nsec = 2000000 };
 	struct stat st;
 
-	for (int waited_ms = 0; flock(dirfd, LOCK_EX | LOCK_NB) < 0; waited_ms += 2) {
-		enum owner owner;
-
-		if (errno != EWOULDBLOCK)
-			return -errno;
-		owner = find_owner(work);
-		if (owner == OWNER_MOUNTED || waited_ms > patience_ms[owner])
-			return -EBUSY;
-		nanosleep(&pause, NULL);
-	}
-	if (fstat(dirfd, &st) < 0)
-		return -errno;
-	return st.st_nlink ? 0 : -ENOENT;
+	return fstat(fd, &st) == 0 && st.st_nlink;
 }
 
-void claim_note(int work, const char *mountpoint)
+/* Root may be asked to remove what is another user's. */
+static bool is_ours(int fd, int work)
 {
-	cleanup_fd int fd = fd_open_own(work, note_name, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+	struct stat st, dir;
 
-	if (fd >= 0)
-		dprintf(fd, "%ld %" PRIu64 " %s", (long)getpid(), mounted_id(mountpoint, NULL),
+	return fstat(fd, &st) == 0 && fstat(work, &dir) == 0 && S_ISREG(st.st_mode) &&
+	       st.st_nlink <= 1 && (st.st_uid == geteuid() || st.st_uid == dir.st_uid);
+}
+
+static int open_note(int work)
+{
+	const int safely = O_NONBLOCK | O_NOCTTY;
+	cleanup_fd int fd = fd_open(work, note_name, O_CREAT | O_RDWR | safely, 0600);
+
+	/* On a disk that has become read-only what was claimed can still be let go. */
+	if (fd == -EROFS)
+		fd = fd_open(work, note_name, O_RDONLY | safely, 0);
+	if (fd == -ELOOP || fd == -ENXIO || fd == -EISDIR)
+		return -EPERM;
+	if (fd < 0)
+		return fd;
+	return is_ours(fd, work) ? take_fd(&fd) : -EPERM;
+}
+
+int claim_work_now(int work)
+{
+	for (;;) {
+		cleanup_fd int fd = open_note(work);
+
+		if (fd < 0)
+			return fd;
+		if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+			return errno == EWOULDBLOCK ? -EBUSY : -errno;
+		if (is_in_place(fd))
+			return take_fd(&fd);
+	}
+}
+
+/* Waits a little; -EBUSY: that has been done for long enough. */
+static int pause_for(int waited_ms, int patience_ms)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000 };
+
+	if (waited_ms > patience_ms)
+		return -EBUSY;
+	nanosleep(&pause, NULL);
+	return 0;
+}
+
+int claim_work(int work)
+{
+	static const int patience_ms[] = { [OWNER_UNKNOWN] = 300, [OWNER_GONE] = 10000 };
+	int fd;
+
+	for (int waited_ms = 0; (fd = claim_work_now(work)) == -EBUSY; waited_ms += PAUSE_MS) {
+		enum owner owner = find_owner(work);
+
+		if (owner == OWNER_MOUNTED || pause_for(waited_ms, patience_ms[owner]) < 0)
+			break;
+	}
+	return fd;
+}
+
+int claim_upper(int upper)
+{
+	enum { PATIENCE_MS = 300 }; /* for a mount with another work directory that ends */
+
+	for (int waited_ms = 0; flock(upper, LOCK_EX | LOCK_NB) < 0; waited_ms += PAUSE_MS) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (waited_ms % PATIENCE_MS == 0 && holder_is_outsider(upper))
+			break;
+		if (pause_for(waited_ms, PATIENCE_MS) < 0)
+			return -EBUSY;
+	}
+	return is_in_place(upper) ? 0 : -ENOENT;
+}
+
+void claim_note(int claim, const char *mountpoint)
+{
+	if (ftruncate(claim, 0) == 0 && lseek(claim, 0, SEEK_SET) == 0)
+		dprintf(claim, "%ld %" PRIu64 " %s", (long)getpid(), mounted_id(mountpoint, NULL),
 			mountpoint);
 }
 

@@ -5,10 +5,11 @@
  * - MDB_NOSUBDIR: an index is one file, which can be renamed into place.
  * - MDB_NOTLS: readers belong to transactions, so that a thread may hold several.
  * - MDB_NOLOCK: a chain index never changes once it is in place, and is written by one process.
- *   For a file that several processes use, flock(2) of its directory takes the place of LMDB's own
- *   locks: shared while one reads, exclusive while one writes. A process that is killed leaves
- *   nothing behind then, neither a reader that keeps pages from being used again nor a mutex: of
- *   LMDB's, waiters were seen to sleep for ever after their like had been killed.
+ *   For a file that several processes use, flock(2) of the file itself, which only its owner can
+ *   open, takes the place of LMDB's own locks: shared while one reads, exclusive while one writes.
+ *   A process that is killed leaves nothing behind then, neither a reader that keeps pages from
+ *   being used again nor a mutex: of LMDB's, waiters were seen to sleep for ever after their like
+ *   had been killed.
  * - The map is far larger than any index; it costs address space only, because
  *   the file grows by what is written.  So there is no growing to get wrong.
  */
@@ -35,7 +36,7 @@ static const size_t min_map_size = (size_t)1 << 24;
 struct index {
 	MDB_env *env;
 	MDB_dbi tables[INDEX_MAX_TABLES];
-	int lock; /* the directory, for a file that several processes use; or -1 */
+	int lock; /* the file, if several processes use it; or -1 */
 	unsigned int n_begun; /* transactions that hold it */
 };
 
@@ -177,7 +178,8 @@ int index_open(int dirfd, const char *name, enum index_mode mode, const char *co
 		return -ENOMEM;
 	index->lock = -1;
 	if (mode == INDEX_WRITE || mode == INDEX_SHARED_READ) {
-		index->lock = fd_open(dirfd, ".", O_RDONLY | O_DIRECTORY, 0);
+		index->lock = mode == INDEX_WRITE ? fd_open(dirfd, name, O_RDWR | O_CREAT, 0600)
+						  : fd_open(dirfd, name, O_RDONLY, 0);
 		if (index->lock < 0)
 			return index->lock;
 	}

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Whose upper and work are: one mount's at a time, or a command's that removes them. They are
- * locked with flock(2), by a descriptor that lives as long as a process of the mount does, and a
- * note in work says which mount that is.
+ * Whose upper and work are: one mount's at a time, or a command's that removes them. A file in work
+ * that only its owner can open is locked with flock(2), by a descriptor that lives as long as a
+ * process of the mount does, and says which mount that is. Upper is locked itself, against mounts
+ * with another work directory; as who may read it can do that too, it is then asked who did.
  */
 #ifndef CORE_CLAIM_H
 #define CORE_CLAIM_H
@@ -10,19 +11,29 @@
 #include <stdint.h>
 
 /*
- * Locks the open directory `dirfd`, which is `work` or the upper directory that goes with it; the
- * lock goes when the last copy of that descriptor is closed. After `umount` has returned the daemon
- * is still closing, for some milliseconds: then it is waited for. 0; -EBUSY: it belongs to a mount,
- * wherever that is; -ENOENT: it was removed meanwhile; or negative errno.
+ * Claims the open directory `work`: a descriptor, by which it is claimed until the last copy is
+ * closed. After `umount` has returned the daemon is still closing, for some milliseconds: then it
+ * is waited for. -EBUSY: it belongs to a mount, wherever that is; -ENOENT: it was removed
+ * meanwhile; -EPERM: the file there is not one of ours; or another negative errno.
  */
-int claim_take(int dirfd, int work);
+int claim_work(int work);
 
-/* Notes in `work`, which is claimed, that the mount at `mountpoint` has it, and this process. */
-void claim_note(int work, const char *mountpoint);
+/* The same without waiting. */
+int claim_work_now(int work);
 
 /*
- * The mount that was last noted, as mounted_id() has it, and where it is (allocated), as its owner
- * saw it; 0, and NULL: none.
+ * Claims the open directory `upper`, until the last copy of that descriptor is closed. The caller
+ * has claimed the work directory that goes with it. 0 also if only somebody who may not write there
+ * has it locked; otherwise as claim_work.
+ */
+int claim_upper(int upper);
+
+/* Notes in what claim_work gave that the mount at `mountpoint` has it, and this process. */
+void claim_note(int claim, const char *mountpoint);
+
+/*
+ * The mount that was last noted in `work`, as mounted_id() has it, and where it is (allocated), as
+ * its owner saw it; 0, and NULL: none.
  */
 uint64_t claim_mount(int work, char **place);
 

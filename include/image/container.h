@@ -46,7 +46,7 @@ void container_delete(struct index_txn *txn, const char *id);
  * (core/claim.h), which shows that it is mounted nowhere, in no mount namespace. -1: not held.
  */
 struct container_hold {
-	int dir, upper, work;
+	int dir, upper, claim;
 };
 #define CONTAINER_NOT_HELD                                                                         \
 	{                                                                                          \

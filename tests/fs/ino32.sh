@@ -225,7 +225,7 @@ printf 'x' | dd of=w/ino32.map bs=1 seek=9 conv=notrunc status=none
 mount_cairnfs -o ino32_t,lowerdir=t/low:low,upperdir=u,workdir=w m
 numbers m >"$TMP/out"
 umount m
-flock w true
+flock w/owner true
 mv w/ino32.map kept
 cp kept before
 ln -s ../kept w/ino32.map
@@ -267,5 +267,5 @@ mount_cairnfs -o "$options,upperdir=u,workdir=w" m
 numbers m >remounted
 same before remounted
 umount m
-flock w true
+flock w/owner true
 umount t

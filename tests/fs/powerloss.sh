@@ -54,7 +54,7 @@ numbers() {
 		(cd "m/dir-$i" && seq 200 | xargs touch)
 	done
 	umount m
-	flock disk/work sync -f disk
+	flock disk/work/owner sync -f disk
 	mount_cairnfs -o lowerdir=lower,upperdir=disk/upper,workdir=disk/work m
 	stat -c '%n %i' m/? m/?? m/??? >before
 	rm -r m/dir-*
@@ -66,7 +66,7 @@ numbers() {
 	sync m/? m/?? m/??? m
 	cp --reflink=always clones/disk clones/loss
 	umount m
-	flock disk/work true
+	flock disk/work/owner true
 	umount disk
 	mount -o loop,nouuid clones/loss disk-after
 	mount_cairnfs -o lowerdir=lower,upperdir=disk-after/upper,workdir=disk-after/work m
@@ -75,7 +75,7 @@ numbers() {
 	echo "numbers: $changed of 300 files have another number than before the loss"
 	[ "$changed" = 0 ] || failed=1
 	umount m
-	flock disk-after/work true
+	flock disk-after/work/owner true
 	umount disk-after clones
 }
 

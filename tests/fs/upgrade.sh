@@ -265,7 +265,7 @@ wait "$reader" && [ "$(cat leased.out)" = leased ] || fail "a request that an up
 
 umount m/inside
 umount m
-flock w true
+flock w/owner true
 find w -mindepth 2 >left
 [ ! -s left ] || fail "left in the work directory: $(cat left)"
 mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m

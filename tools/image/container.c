@@ -252,7 +252,7 @@ static int fill(struct store *store, const struct container_request *request,
 
 void container_hold_done(struct container_hold *hold)
 {
-	int *fds[] = { &hold->dir, &hold->upper, &hold->work };
+	int *fds[] = { &hold->dir, &hold->upper, &hold->claim };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (*fds[i] >= 0)
@@ -276,13 +276,18 @@ int container_hold(struct store *store, const char *id, struct error *error,
 	return 0;
 }
 
-static int claim_part(const struct container_hold *hold, const char *part, int *ret)
+static int claim_parts(struct container_hold *hold)
 {
-	cleanup_fd int fd = fd_open(hold->dir, part, O_RDONLY | O_DIRECTORY, 0);
-	int r = fd < 0 ? fd : claim_take(fd, hold->work >= 0 ? hold->work : fd);
+	cleanup_fd int work = fd_open(hold->dir, "work", O_RDONLY | O_DIRECTORY, 0);
+	cleanup_fd int upper = fd_open(hold->dir, "upper", O_RDONLY | O_DIRECTORY, 0);
+	int r = work < 0 ? work : claim_work(work);
 
+	if (r >= 0)
+		hold->claim = r;
+	if (r >= 0 || r == -ENOENT)
+		r = upper < 0 ? upper : claim_upper(upper);
 	if (r == 0)
-		*ret = take_fd(&fd);
+		hold->upper = take_fd(&upper);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -293,9 +298,7 @@ int container_hold_layer(const struct container *container, struct container_hol
 
 	if (hold->dir < 0 || container->read_only)
 		return 0;
-	r = claim_part(hold, "work", &hold->work);
-	if (r == 0)
-		r = claim_part(hold, "upper", &hold->upper);
+	r = claim_parts(hold);
 	if (r == -EBUSY)
 		return error_set(error, r, "container %s is mounted, perhaps in another namespace",
 				 container->name);

@@ -162,20 +162,28 @@ int store_open(const char *path, struct error *error, struct store **ret)
 	return 0;
 }
 
+/* Whether a command has made more of the store than the name of its index. */
+static bool is_begun(const struct store *store)
+{
+	struct stat st;
+	int r = fd_stat(store->root, "store.mdb", &st);
+
+	return r == 0 ? st.st_size > 0 : r != -ENOENT;
+}
+
 int store_open_to_read(const char *path, struct error *error, struct store **ret)
 {
 	CLEANUP(cleanup_store) struct store *store = store_new(path);
-	struct stat st;
 	int r;
 
 	if (!store)
 		return error_errno(error, -ENOMEM, "store %s", path);
 	store->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* One that is not there, or has never been used, is made. */
-	if (store->root < 0 ? errno == ENOENT : fd_stat(store->root, "store.mdb", &st) == -ENOENT)
-		return store_open(path, error, ret);
-	if (store->root < 0)
+	if (store->root < 0 && errno != ENOENT)
 		return error_errno(error, -errno, "store %s", path);
+	/* One that is not there, or has never been used, is made. */
+	if (store->root < 0 || !is_begun(store))
+		return store_open(path, error, ret);
 	r = open_index(store, INDEX_SHARED_READ, error);
 	if (r < 0)
 		return r;

@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "core/claim.h"
 #include "image/container.h"
 #include "image/image.h"
 #include "image/store.h"
@@ -93,16 +94,11 @@ static int add_container(void *context, const struct container *container)
  */
 static bool is_held(int dirfd, const char *name)
 {
-	static const char *const parts[] = { ".", "upper", "work" };
 	cleanup_fd int dir = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
+	cleanup_fd int work = dir < 0 ? -1 : fd_open(dir, "work", O_RDONLY | O_DIRECTORY, 0);
+	cleanup_fd int claim = work < 0 ? -1 : claim_work_now(work);
 
-	for (size_t i = 0; dir >= 0 && i < sizeof(parts) / sizeof(*parts); i++) {
-		cleanup_fd int fd = fd_open(dir, parts[i], O_RDONLY | O_DIRECTORY, 0);
-
-		if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0)
-			return true;
-	}
-	return false;
+	return claim == -EBUSY || (dir >= 0 && flock(dir, LOCK_EX | LOCK_NB) < 0);
 }
 
 /* Moves what is not in `names` out of `dirfd`, but not what `spare` (if not NULL) says yes of. */

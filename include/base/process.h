@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Other processes, as /proc shows them. From any thread. */
+#ifndef BASE_PROCESS_H
+#define BASE_PROCESS_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/*
+ * Whether a process is that user's alone: by its real user, who started it and whose descriptors
+ * it may have, as well as by its effective and saved ones. False also if it is not there any more.
+ */
+bool process_is_of(pid_t pid, uid_t uid);
+
+#endif
