@@ -310,10 +310,12 @@ static enum loop_end wait_supervised(struct loop *loop, int talk)
 
 static void say_ready(const struct supervised *supervised)
 {
+	uint64_t dev; /* nobody asks for it where there is no supervisor */
+
 	if (supervised->talk >= 0)
 		talk_say(supervised->talk, TALK_READY);
 	else
-		supervised->alone->ready(supervised->alone->context);
+		supervised->alone->ready(supervised->alone->context, &dev);
 }
 
 /*

@@ -69,21 +69,19 @@ static void let_go(void *context)
 }
 
 /* The mount answers: lets go of everything that belongs to the caller, and of the caller. */
-static uint64_t ready(void *context)
+static void ready(void *context, uint64_t *dev)
 {
 	struct daemon *daemon = context;
-	uint64_t dev = 0;
 
 	if (daemon_given_fd(&daemon->options) < 0)
-		daemon->mount_id = mounted_id(daemon->options.mountpoint, &dev);
+		daemon->mount_id = mounted_id(daemon->options.mountpoint, dev);
 	if (daemon->stack.config.claim >= 0)
 		claim_note(daemon->stack.config.claim, daemon->options.mountpoint);
 	if (daemon->launcher < 0)
-		return dev;
+		return;
 	daemon_leave_stdio();
 	if (write(daemon->launcher, "r", 1) == 1)
 		close(take_fd(&daemon->launcher));
-	return dev;
 }
 
 /* The program that is installed now, or the reason why there is none that can be executed. */
@@ -285,8 +283,8 @@ static int succeed(const char *text, int argc, char *argv[])
 
 /*
  * How long files may be is a matter of who writes them, and the kernel sees to that. What limits us
- * is raised as far as it goes; beyond that a call fails, where the signal would leave a mount behind
- * that nobody serves.
+ * is raised as far as it goes; beyond that a call fails, where the signal would leave a mount
+ * behind that nobody serves.
  */
 static void lift_limits(void)
 {

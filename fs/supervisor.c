@@ -170,7 +170,7 @@ static int hear_worker(struct supervision *s)
 	if (text[0] == TALK_READY && text[1] == '\0') {
 		s->worker.is_ready = true;
 		if (!s->is_up)
-			s->shared->note.dev = s->supervisor->ready(s->supervisor->context);
+			s->supervisor->ready(s->supervisor->context, &s->shared->note.dev);
 		s->is_up = true;
 	}
 	return GOES_ON;

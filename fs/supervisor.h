@@ -41,8 +41,11 @@ struct supervisor {
 	 * failed, having said why on supervised->talk.
 	 */
 	void (*execute)(void *context, const struct supervised *supervised, int program_fd);
-	/* The first worker answers requests: the mount's st_dev, or 0. */
-	uint64_t (*ready)(void *context);
+	/*
+	 * The first worker answers requests: the mount's st_dev goes to *dev, which others see,
+	 * before anybody is told.
+	 */
+	void (*ready)(void *context, uint64_t *dev);
 	/*
 	 * Ends the mount.  It may wait for answers of the worker's, unless `is_dead`: then all
 	 * who wait for one are told that none will come.
