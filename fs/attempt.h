@@ -24,7 +24,7 @@
 #include "node.h"
 
 enum {
-	ATTEMPT_PLACES = 17,
+	ATTEMPT_PLACES = 64,
 	ATTEMPT_WRITE_MAX = 1 << 20, /* bytes in one WRITE */
 	ATTEMPT_REQUEST_MAX = ATTEMPT_WRITE_MAX + 4096,
 	ATTEMPT_TOLD_MAX = 2000,

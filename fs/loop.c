@@ -24,6 +24,8 @@
 enum {
 	NOTIFY_RESEND = 7, /* FUSE_NOTIFY_RESEND, which headers before Linux 6.9 lack */
 	REST_SECONDS = 5,
+	THREADS = 17, /* as many as are of use; more if these wait for something */
+	PATIENCE_MS = 100,
 };
 
 struct loop;
@@ -42,6 +44,8 @@ struct loop {
 	atomic_int n_idle; /* threads that receive, or are about to */
 	atomic_bool is_ending;
 	int over; /* an eventfd: a thread has found the mount gone */
+	int crowded; /* an eventfd: all threads have something to do */
+	atomic_bool is_crowded; /* that has been said */
 	pthread_mutex_t lock; /* guards what follows */
 	int n_threads;
 	struct thread threads[ATTEMPT_PLACES];
@@ -72,14 +76,27 @@ static int create_thread(struct loop *loop)
 	return -r;
 }
 
-/* Another thread, if there may be more; if there is no room for one, those that are there must do.
+/*
+ * Another thread, if there may be so many; if there is no room for one, those that are there must
+ * do.
  */
-static void add_thread(struct loop *loop)
+static void add_thread(struct loop *loop, int max)
 {
 	pthread_mutex_lock(&loop->lock);
-	if (loop->n_threads < ATTEMPT_PLACES && !atomic_load(&loop->is_ending))
+	if (loop->n_threads < max && !atomic_load(&loop->is_ending))
 		create_thread(loop);
 	pthread_mutex_unlock(&loop->lock);
+}
+
+/* The last thread that was idle is not any more. */
+static void add_idle_thread(struct loop *loop)
+{
+	uint64_t one = 1;
+
+	add_thread(loop, THREADS);
+	if (atomic_load(&loop->n_idle) == 0 && !atomic_exchange(&loop->is_crowded, true) &&
+	    write(loop->crowded, &one, sizeof(one)) < 0)
+		syslog(LOG_ERR, "eventfd: %s", strerror(errno));
 }
 
 /*
@@ -143,7 +160,7 @@ static void *serve(void *argument)
 		if (n <= 0)
 			break;
 		if (atomic_fetch_sub(&loop->n_idle, 1) == 1)
-			add_thread(loop);
+			add_idle_thread(loop);
 		answer(loop, place, (size_t)n);
 		atomic_fetch_add(&loop->n_idle, 1);
 	}
@@ -262,6 +279,45 @@ static void handle_signals(bool is_supervised)
 	sigaction(SIGUSR1, &waking, NULL);
 }
 
+/*
+ * While all threads are at work, in every PATIENCE_MS: if they have done nothing meanwhile, they
+ * wait, for a branch that does not answer or while much is copied, and others' requests are to be
+ * served. True: it is to be called again then.
+ */
+static bool relieve(struct loop *loop, unsigned long *n_served)
+{
+	unsigned long n = atomic_load(&loop->shared->n_served);
+	uint64_t said;
+
+	if (read(loop->crowded, &said, sizeof(said)) < 0 && n == *n_served)
+		add_thread(loop, ATTEMPT_PLACES);
+	*n_served = n;
+	atomic_store(&loop->is_crowded, false);
+	if (atomic_load(&loop->n_idle) > 0)
+		return false;
+	atomic_store(&loop->is_crowded, true);
+	return true;
+}
+
+/* Waits until something can be read from `fd`: false; or the mount is over: true. */
+static bool wait_over(struct loop *loop, int fd)
+{
+	bool is_crowded = false;
+	unsigned long n_served = 0;
+
+	for (;;) {
+		struct pollfd fds[3] = { { .fd = loop->over, .events = POLLIN },
+					 { .fd = fd, .events = POLLIN },
+					 { .fd = loop->crowded, .events = POLLIN } };
+		int n = poll(fds, 3, is_crowded ? PATIENCE_MS : -1);
+
+		if (n > 0 && (fds[0].revents || fds[1].revents))
+			return fds[0].revents;
+		if (n >= 0)
+			is_crowded = relieve(loop, &n_served);
+	}
+}
+
 /* Waits for what ends us alone: a signal, or the end of the mount. */
 static enum loop_end wait_alone(struct loop *loop)
 {
@@ -271,33 +327,21 @@ static enum loop_end wait_alone(struct loop *loop)
 
 	supervisor_signals(&mask);
 	signals = signalfd(-1, &mask, SFD_CLOEXEC);
-	for (;;) {
-		struct pollfd fds[2] = { { .fd = loop->over, .events = POLLIN },
-					 { .fd = signals, .events = POLLIN } };
-
-		poll(fds, 2, -1);
-		if (fds[0].revents)
-			return LOOP_OVER;
+	while (!wait_over(loop, signals)) {
 		/* Of the other two, one tells of a flusher and one asks for what cannot be. */
 		if (read(signals, &info, sizeof(info)) == sizeof(info) &&
 		    info.ssi_signo != SIGCHLD && info.ssi_signo != SIGUSR2)
 			return LOOP_ASKED;
 	}
+	return LOOP_OVER;
 }
 
 /* Waits for the supervisor's word, or the end of the mount. */
 static enum loop_end wait_supervised(struct loop *loop, int talk)
 {
-	for (;;) {
-		struct pollfd fds[2] = { { .fd = loop->over, .events = POLLIN },
-					 { .fd = talk, .events = POLLIN } };
+	while (!wait_over(loop, talk)) {
 		char text[2];
 
-		poll(fds, 2, -1);
-		if (fds[0].revents)
-			return LOOP_OVER;
-		if (!fds[1].revents)
-			continue;
 		/* Without a supervisor we serve on, as well as we can. */
 		if (talk_hear(talk, 0, text, sizeof(text)) == 0)
 			talk = -1;
@@ -306,6 +350,7 @@ static enum loop_end wait_supervised(struct loop *loop, int talk)
 		else if (*text == TALK_HAND_OVER)
 			return LOOP_HAND_OVER;
 	}
+	return LOOP_OVER;
 }
 
 static void say_ready(const struct supervised *supervised)
@@ -345,13 +390,15 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 	if (r < 0)
 		return r;
 	loop.over = eventfd(0, EFD_CLOEXEC);
-	if (loop.over < 0)
+	loop.crowded = loop.over < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop.crowded < 0)
 		return -errno;
 	handle_signals(supervised->talk >= 0);
 	pthread_mutex_init(&loop.lock, NULL);
 	r = add_first_thread(&loop, supervised->is_restart);
 	if (r < 0) {
 		pthread_mutex_destroy(&loop.lock);
+		close(loop.crowded);
 		close(loop.over);
 		return r;
 	}
@@ -367,6 +414,7 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 	if (r == LOOP_ASKED)
 		answer_rest(&loop);
 	pthread_mutex_destroy(&loop.lock);
+	close(loop.crowded);
 	close(loop.over);
 	return r;
 }
