@@ -115,7 +115,8 @@ static struct fd_ref *open_dir(struct fs *fs, struct node *dir, int *error)
 	*error = pile_climb(&way, fs, dir, is_open);
 	while (*error == 0 && way.n > 1) {
 		cleanup_node struct node *above = pile_take(&way);
-		cleanup_fd_ref struct fd_ref *opened = upper_open(fs, above, error);
+
+		fd_ref_put(upper_open(fs, above, error));
 	}
 	return *error < 0 ? NULL : upper_open(fs, dir, error);
 }
