@@ -28,6 +28,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "index_check.h"
 
 enum { PART_OF_MEMORY = 4 }; /* of what a limit allows, for each index */
 static const size_t map_size = (size_t)1 << 36;
@@ -135,34 +136,63 @@ static size_t allowed_map_size(void)
 					     : (size_t)limit.rlim_cur & ~(min_map_size - 1);
 }
 
-static int open_locked(struct index *index, int dirfd, const char *name, enum index_mode mode,
-		       const char *const names[])
+static bool is_reader(enum index_mode mode)
+{
+	return mode == INDEX_READ || mode == INDEX_SHARED_READ;
+}
+
+/*
+ * Before LMDB sees it. What has just been made, or is there for the first time, is whole; a
+ * finished file has a seal of its caller's.
+ */
+static int check_file(int dirfd, const char *name, enum index_mode mode)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int r = fd_stat(dirfd, name, &st);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (st.st_size == 0)
+		return is_reader(mode) ? INDEX_DAMAGED : 0;
+	if (mode != INDEX_WRITE && mode != INDEX_SHARED_READ)
+		return 0;
+	fd = fd_open(dirfd, name, O_RDONLY, 0);
+	r = fd < 0 ? fd : index_check(fd);
+	return r == INDEX_CHECK_BAD ? INDEX_DAMAGED : r;
+}
+
+static int open_env(struct index *index, int dirfd, const char *name, enum index_mode mode)
 {
 	unsigned int flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK;
-	struct stat st;
 	char path[320];
-	bool is_reader = mode == INDEX_READ || mode == INDEX_SHARED_READ;
-	int r;
+	int r = mdb_env_create(&index->env);
 
-	if (is_reader && fd_stat(dirfd, name, &st) == 0 && st.st_size == 0)
-		return INDEX_DAMAGED;
-	if (is_reader)
+	if (is_reader(mode))
 		flags |= MDB_RDONLY;
 	if (mode == INDEX_WRITE_ALONE)
 		flags |= MDB_NOSYNC;
 	snprintf(path, sizeof(path), "%s%s%s", fd_path(dirfd).s, name ? "/" : "", name ? name : "");
-	r = mdb_env_create(&index->env);
 	if (r == 0)
 		r = mdb_env_set_maxdbs(index->env, INDEX_MAX_TABLES);
 	/* A reader takes the size of who wrote last, unless that is too much. */
-	if (r == 0 && (!is_reader || allowed_map_size() < map_size))
+	if (r == 0 && (!is_reader(mode) || allowed_map_size() < map_size))
 		r = mdb_env_set_mapsize(index->env, allowed_map_size());
-	if (r == 0)
-		r = mdb_env_open(index->env, path, flags, 0600);
+	return r == 0 ? mdb_env_open(index->env, path, flags, 0600) : r;
+}
+
+static int open_locked(struct index *index, int dirfd, const char *name, enum index_mode mode,
+		       const char *const names[])
+{
+	int r = check_file(dirfd, name, mode);
+
+	if (r != 0)
+		return r;
+	r = open_env(index, dirfd, name, mode);
 	if (r == 0 && !is_whole(index->env, dirfd, name))
 		return INDEX_DAMAGED;
 	if (r == 0)
-		r = open_tables(index, names, !is_reader);
+		r = open_tables(index, names, !is_reader(mode));
 	if (is_damage(r))
 		return INDEX_DAMAGED;
 	return error_of(r);

@@ -57,8 +57,9 @@ struct index_txn {
  * Opens `name` in `dirfd`, or, with a NULL name, for reading or alone, the file that `dirfd`
  * itself is, with the given tables, made as needed.  The tables
  * are numbered in the order of `names` (NULL ended).
- * 0; INDEX_DAMAGED when the file is no index of ours or is cut short; or negative errno
- * (-ENOENT when reading and absent; -ENOSPC).
+ * 0; INDEX_DAMAGED when the file is no index of ours or is cut short, and, of one that several
+ * processes use, when it is damaged in any way that could mislead LMDB; or negative errno (-ENOENT
+ * when reading and absent; -ENOSPC).  INDEX_READ is for a file that the caller has found whole.
  */
 enum { INDEX_DAMAGED = 1 };
 int index_open(int dirfd, const char *name, enum index_mode mode, const char *const names[],

@@ -298,6 +298,127 @@ static void test_readers_beside_a_writer(void)
 	index_close(index);
 }
 
+/* --- whole and damaged --- */
+
+static uint32_t next_random(void)
+{
+	static uint32_t state = 1;
+
+	state = state * 1664525 + 1013904223;
+	return state >> 8;
+}
+
+/* Records of all sizes come and go. */
+static void put_and_delete(struct index *index, unsigned int n)
+{
+	static const char value[9000];
+	struct index_txn txn = begin(index, true);
+
+	for (unsigned int i = 0; i < n; i++) {
+		unsigned int table = next_random() % 2;
+		size_t size = next_random() % (next_random() % 8 ? 90 : sizeof(value));
+		char key[260];
+
+		snprintf(key, sizeof(key), "%0*u", next_random() % 16 ? 8 : 200,
+			 next_random() % 700);
+		if (next_random() % 5 < 2)
+			index_delete(&txn, table, key, strlen(key));
+		else
+			index_put(&txn, table, key, strlen(key), value, size);
+	}
+	assert_eq(index_commit(&txn), 0);
+}
+
+/* What LMDB makes of a file is never taken for damage. */
+static void test_what_is_whole(void)
+{
+	for (int i = 0; i < 150; i++) {
+		struct index *index = open_index("comes and goes", INDEX_WRITE);
+
+		put_and_delete(index, next_random() % 3 ? 5 : 400);
+		if (i % 50 == 49) {
+			struct index_txn txn = begin(index, true);
+
+			for (unsigned int n = 0; n < 700; n++) {
+				char key[16];
+
+				snprintf(key, sizeof(key), "%08u", n);
+				index_delete(&txn, i % 2, key, strlen(key));
+			}
+			assert_eq(index_commit(&txn), 0);
+		}
+		index_close(index);
+		index_close(open_index("comes and goes", INDEX_SHARED_READ));
+	}
+}
+
+static int any_record(void *context, struct index_value key, struct index_value value)
+{
+	*(size_t *)context += key.size + value.size;
+	return 0;
+}
+
+static void go_through(struct index *index)
+{
+	struct index_txn txn = begin(index, false);
+	size_t sum = 0;
+
+	assert_eq(index_each(&txn, A, NULL, 0, any_record, &sum), 0);
+	assert_eq(index_each(&txn, B, NULL, 0, any_record, &sum), 0);
+	index_abort(&txn);
+}
+
+/* Bytes are changed, most of them in the heads of pages; the file is refused or can be used. */
+static void damage(int fd, off_t size)
+{
+	unsigned int n = 1 + next_random() % 3;
+
+	for (unsigned int i = 0; i < n; i++) {
+		off_t at = (off_t)(next_random() % (uint32_t)size);
+		char byte = (char)next_random();
+
+		if (next_random() % 8)
+			at = at / 4096 * 4096 + next_random() % (at < 8192 ? 170 : 40);
+		assert_eq(pwrite(fd, &byte, 1, at), 1);
+	}
+	if (next_random() % 16 == 0)
+		assert_eq(ftruncate(fd, (off_t)(next_random() % (uint32_t)size)), 0);
+}
+
+static void test_damage(void)
+{
+	static char bytes[4 << 20];
+	struct index *index = open_index("good", INDEX_WRITE);
+	cleanup_fd int good = -1;
+	ssize_t size;
+	int n_used = 0;
+
+	for (int i = 0; i < 5; i++)
+		put_and_delete(index, 100);
+	index_close(index);
+	good = openat(scratch, "good", O_RDONLY);
+	size = fd_pread_all(good, bytes, sizeof(bytes), 0);
+	assert(size > 0 && size < (ssize_t)sizeof(bytes));
+	for (int i = 0; i < 400; i++) {
+		enum index_mode mode = i % 2 ? INDEX_WRITE : INDEX_SHARED_READ;
+		cleanup_fd int fd = openat(scratch, "bad", O_RDWR | O_CREAT | O_TRUNC, 0600);
+		int r;
+
+		assert_eq(fd_pwrite_all(fd, bytes, (size_t)size, 0), size);
+		damage(fd, size);
+		r = index_open(scratch, "bad", mode, names, &index);
+		assert(r == 0 || r == INDEX_DAMAGED);
+		if (r != 0)
+			continue;
+		n_used++;
+		go_through(index);
+		if (mode == INDEX_WRITE)
+			put_and_delete(index, 100);
+		index_close(index);
+	}
+	printf("%d of 400 damaged files can be used\n", n_used);
+}
+
 int main(void)
 {
 	scratch_begin();
@@ -311,5 +432,7 @@ int main(void)
 	test_other_tables();
 	test_read_only();
 	test_readers_beside_a_writer();
+	test_what_is_whole();
+	test_damage();
 	return 0;
 }

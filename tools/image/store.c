@@ -126,7 +126,9 @@ static int open_index(struct store *store, enum index_mode mode, struct error *e
 	int r = index_open(store->root, "store.mdb", mode, tables, &store->index);
 
 	if (r == INDEX_DAMAGED)
-		return error_set(error, -EUCLEAN, "store %s: store.mdb is damaged", store->path);
+		return error_set(error, -EUCLEAN,
+				 "store %s: store.mdb is damaged; cairn(1), FILES, says what to do",
+				 store->path);
 	if (r < 0)
 		return error_errno(error, r, "store %s: store.mdb", store->path);
 	return check_format(store, error);
