@@ -28,7 +28,7 @@ enum bundle_scan { BUNDLE_SCANNED = 0, BUNDLE_NOT_PLAIN = 1 };
 /*
  * Lists the members of the tar file `fd`, which stays the caller's.
  * BUNDLE_NOT_PLAIN when it is compressed, no regular file, has sparse members,
- * or more members than an image archive would.
+ * or more members, or longer names, than an image archive would.
  */
 int bundle_of_tar(int fd, struct error *error, struct bundle **ret);
 

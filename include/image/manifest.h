@@ -23,11 +23,12 @@ struct manifest_layer {
 };
 
 struct manifest {
-	char *text; /* as pulled; NULL: there is none */
+	const char *text; /* as pulled; NULL: there is none */
 	size_t text_size;
 	struct digest digest; /* of the text */
 
-	char *config; /* as pulled */
+	char *config_name; /* its name in the bundle, or NULL */
+	const char *config; /* as pulled */
 	size_t config_size;
 	struct digest image_id; /* of the config */
 	char *architecture, *os, *created; /* NULL: not said */
@@ -39,20 +40,31 @@ struct manifest {
 	size_t n_layers;
 };
 
+/* No two are the same image: one that an archive has several times has all its tags. */
 struct manifest_list {
 	struct manifest *items;
 	size_t n_items;
+	char **texts; /* what their `text` and `config` point to: many may have the same */
+	size_t n_texts;
 };
 
 /*
  * Reads what describes the images in `bundle`, checking the digest of each
  * document.  Where an index offers one image for several platforms,
- * `architecture` (a Go name) with os linux is chosen.  Every string of the
- * result is the caller's, to be given back by manifest_list_done.
+ * `architecture` (a Go name) with os linux is chosen.  The result is the
+ * caller's, to be given back by manifest_list_done.  However much the archive
+ * holds, the memory taken is bounded (document.h).
  */
 int manifest_list_read(struct bundle *bundle, const char *architecture, struct error *error,
 		       struct manifest_list *ret);
 void manifest_list_done(struct manifest_list *list);
+
+/* Adds an empty manifest at the end of the list; NULL: out of memory. */
+struct manifest *manifest_list_add(struct manifest_list *list);
+
+/* Gives `text` (allocated) to the list, for its manifests to point to; -ENOMEM: it stays the
+ * caller's. */
+int manifest_list_keep(struct manifest_list *list, char *text);
 
 /* The Go name of the machine's architecture. */
 const char *manifest_architecture(void);

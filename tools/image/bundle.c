@@ -21,7 +21,7 @@
 #include "base/fd.h"
 #include "image/entry_name.h"
 
-enum { MAX_MEMBERS = 65536, MAX_LINKS = 8 };
+enum { MAX_MEMBERS = 65536, MAX_NAMES = 16 << 20, MAX_LINKS = 8 };
 
 struct member {
 	char *name;
@@ -36,6 +36,7 @@ struct bundle {
 	bool is_tar;
 	struct member *members; /* sorted by name once the scan is over */
 	size_t n_members, room;
+	size_t n_bytes; /* of their names */
 };
 
 DEFINE_CLEANUP(struct archive *, archive, archive_read_free)
@@ -93,6 +94,7 @@ static int add_member(struct bundle *bundle, struct member *member)
 		bundle->room = room;
 	}
 	bundle->members[bundle->n_members++] = *member;
+	bundle->n_bytes += strlen(member->name) + (member->link ? strlen(member->link) : 0);
 	return 0;
 }
 
@@ -157,7 +159,8 @@ static int scan(struct bundle *bundle, struct archive *archive, off_t end, struc
 			return error_set(error, -EBADMSG, "'%s': %s", shown(entry),
 					 archive_error_string(archive) ?: "cannot be read");
 		/* What a sparse member holds is not a run of bytes. */
-		if (bundle->n_members >= MAX_MEMBERS || archive_entry_sparse_count(entry) > 0)
+		if (bundle->n_members >= MAX_MEMBERS || bundle->n_bytes >= MAX_NAMES ||
+		    archive_entry_sparse_count(entry) > 0)
 			return BUNDLE_NOT_PLAIN;
 		if (archive_entry_size(entry) > end - archive_filter_bytes(archive, 0))
 			return error_set(error, -EBADMSG, "'%s': the archive ends before it does",

@@ -66,26 +66,26 @@ static void import_done(struct import *import)
 static int describe_root(struct import *import, const struct unpacked *root)
 {
 	struct manifest_list *list = &import->manifests;
-	struct manifest *manifest;
+	struct manifest *manifest = manifest_list_add(list);
+	cleanup_free char *text = NULL;
 	char id[80] = "sha256:";
 	json_t *config;
 
-	list->items = calloc(1, sizeof(*list->items));
-	if (!list->items)
+	if (!manifest)
 		return -ENOMEM;
-	list->n_items = 1;
-	manifest = list->items;
 	manifest->layers = calloc(1, sizeof(*manifest->layers));
 	strcat(id, root->diff_id.hex);
 	config = json_pack("{s:s, s:s, s:{}, s:{s:s, s:[s]}}", "architecture",
 			   manifest_architecture(), "os", "linux", "config", "rootfs", "type",
 			   "layers", "diff_ids", id);
-	manifest->config = json_dumps(config, JSON_COMPACT);
+	text = json_dumps(config, JSON_COMPACT);
 	json_decref(config);
 	manifest->architecture = strdup(manifest_architecture());
 	manifest->os = strdup("linux");
-	if (!manifest->layers || !manifest->config || !manifest->architecture || !manifest->os)
+	if (!manifest->layers || !text || !manifest->architecture || !manifest->os ||
+	    manifest_list_keep(list, text) < 0)
 		return -ENOMEM;
+	manifest->config = take_ptr(text);
 	manifest->layers[0].diff_id = root->diff_id;
 	manifest->n_layers = 1;
 	manifest->config_size = strlen(manifest->config);

@@ -78,6 +78,7 @@ int import_choose_tags(struct import *import, size_t i, struct imported *ret)
 	return 0;
 }
 
+/* Images may share one, and what has its digest for a name is the same. */
 static int stage_blob(struct import *import, const struct digest *digest, const char *text,
 		      size_t size)
 {
@@ -86,9 +87,9 @@ static int stage_blob(struct import *import, const struct digest *digest, const 
 	ssize_t n;
 
 	snprintf(name, sizeof(name), "blob-%s", digest->hex);
-	fd = fd_open(import->staging.fd, name, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	fd = fd_open(import->staging.fd, name, O_WRONLY | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
-		return fd;
+		return fd == -EEXIST ? 0 : fd;
 	n = fd_pwrite_all(fd, text, size, 0);
 	return n < 0 ? (int)n : (size_t)n != size ? -ENOSPC : 0;
 }

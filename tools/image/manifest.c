@@ -9,6 +9,8 @@
 #include "image/printable.h"
 #include "manifest_impl.h"
 
+enum { MAX_IMAGES = 1024, MAX_WORD = 255 };
+
 static void manifest_done(struct manifest *manifest)
 {
 	for (size_t i = 0; i < manifest->n_tags; i++)
@@ -17,8 +19,7 @@ static void manifest_done(struct manifest *manifest)
 		free(manifest->layers[i].member);
 	free(manifest->tags);
 	free(manifest->layers);
-	free(manifest->text);
-	free(manifest->config);
+	free(manifest->config_name);
 	free(manifest->architecture);
 	free(manifest->os);
 	free(manifest->created);
@@ -28,7 +29,10 @@ void manifest_list_done(struct manifest_list *list)
 {
 	for (size_t i = 0; i < list->n_items; i++)
 		manifest_done(&list->items[i]);
+	for (size_t i = 0; i < list->n_texts; i++)
+		free(list->texts[i]);
 	free(list->items);
+	free(list->texts);
 	*list = (struct manifest_list){ 0 };
 }
 
@@ -42,6 +46,31 @@ struct manifest *manifest_list_add(struct manifest_list *list)
 	more += list->n_items++;
 	*more = (struct manifest){ 0 };
 	return more;
+}
+
+int manifest_list_keep(struct manifest_list *list, char *text)
+{
+	char **more = realloc(list->texts, (list->n_texts + 1) * sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	list->texts = more;
+	more[list->n_texts++] = text;
+	return 0;
+}
+
+int manifest_begin(struct manifest_reader *reader, struct manifest **ret)
+{
+	struct manifest *manifest;
+
+	if (reader->list->n_items >= MAX_IMAGES)
+		return error_set(reader->error, -E2BIG, "more than %d images in the archive",
+				 MAX_IMAGES);
+	manifest = manifest_list_add(reader->list);
+	if (!manifest)
+		return error_errno(reader->error, -ENOMEM, "the archive's images");
+	*ret = manifest;
+	return 0;
 }
 
 int manifest_add_layer(struct manifest *manifest, const char *name, const struct digest *digest)
@@ -76,42 +105,15 @@ int manifest_add_tag(struct manifest *manifest, const char *tag)
 	return 0;
 }
 
-int manifest_load(struct bundle *bundle, const char *name, const struct digest *digest,
-		  struct error *error, json_t **ret, char **ret_text, size_t *ret_size)
-{
-	cleanup_free char *text = NULL;
-	struct digest found;
-	json_error_t where;
-	json_t *json;
-	size_t size;
-	int r = bundle_read(bundle, name, error, &text, &size);
-
-	if (r < 0)
-		return r;
-	r = digest_of(text, size, &found);
-	if (r < 0)
-		return error_errno(error, r, "'%s' in the archive", name);
-	if (digest && !digest_equal(digest, &found))
-		return error_set(error, -EBADMSG, "'%s' in the archive: its digest is sha256:%s",
-				 name, found.hex);
-	json = json_loadb(text, size, 0, &where);
-	if (!json)
-		return error_set(error, -EBADMSG, "'%s' in the archive: line %d: %s", name,
-				 where.line, where.text);
-	if (ret_text) {
-		*ret_text = take_ptr(text);
-		*ret_size = size;
-	}
-	*ret = json;
-	return 0;
-}
-
-static int copy_string(const json_t *json, const char *key, char **ret)
+/* A word of the config, which goes into the image's record: one without end is none. */
+static int copy_word(const json_t *json, const char *key, char **ret)
 {
 	const char *text = json_string_value(json_object_get(json, key));
 
 	if (!text || !*text)
 		return 0;
+	if (strlen(text) > MAX_WORD)
+		return -ENAMETOOLONG;
 	*ret = strdup(text);
 	return *ret ? 0 : -ENOMEM;
 }
@@ -140,42 +142,96 @@ static int read_diff_ids(const json_t *config, const char *name, struct error *e
 	return 0;
 }
 
-int manifest_read_config(struct bundle *bundle, const char *name, const struct digest *digest,
-			 struct error *error, struct manifest *manifest)
+static int read_config(const json_t *config, const char *name, struct error *error,
+		       struct manifest *manifest)
 {
-	cleanup_json json_t *config = NULL;
-	int r = manifest_load(bundle, name, digest, error, &config, &manifest->config,
-			      &manifest->config_size);
+	int r = copy_word(config, "architecture", &manifest->architecture);
 
-	if (r < 0)
-		return r;
-	r = digest_of(manifest->config, manifest->config_size, &manifest->image_id);
 	if (r == 0)
-		r = copy_string(config, "architecture", &manifest->architecture);
+		r = copy_word(config, "os", &manifest->os);
 	if (r == 0)
-		r = copy_string(config, "os", &manifest->os);
-	if (r == 0)
-		r = copy_string(config, "created", &manifest->created);
+		r = copy_word(config, "created", &manifest->created);
 	if (r == 0 && manifest->created && !printable_is_date(manifest->created))
 		free(take_ptr(manifest->created));
 	if (r < 0)
-		return error_errno(error, r, "'%s' in the archive", name);
+		return error_errno(error, r, "'%s' in the archive: its architecture, os or created",
+				   name);
 	return read_diff_ids(config, name, error, manifest);
+}
+
+/* The earlier manifest of the same image, by the config's name in the bundle, or its digest. */
+static struct manifest *find_twin(const struct manifest_list *list, const char *name,
+				  const struct digest *id)
+{
+	for (size_t i = 0; i + 1 < list->n_items; i++) {
+		struct manifest *manifest = &list->items[i];
+
+		if (id ? digest_equal(&manifest->image_id, id)
+		       : strcmp(manifest->config_name, name) == 0)
+			return manifest;
+	}
+	return NULL;
+}
+
+/* Has the tags of the manifest added last given to `twin`. */
+static int join(struct manifest_reader *reader, struct manifest *twin, const char *name)
+{
+	struct manifest *last = &reader->list->items[reader->list->n_items - 1];
+
+	if (last->n_layers != twin->n_layers)
+		return error_set(reader->error, -EBADMSG,
+				 "'%s' in the archive: %zu diff IDs for %zu layers", name,
+				 twin->n_layers, last->n_layers);
+	for (size_t i = 0; i < last->n_tags; i++) {
+		if (manifest_add_tag(twin, last->tags[i]) < 0)
+			return error_errno(reader->error, -ENOMEM, "'%s' in the archive", name);
+	}
+	manifest_done(last);
+	reader->list->n_items--;
+	return 0;
+}
+
+int manifest_end(struct manifest_reader *reader, const char *name, const struct digest *digest)
+{
+	struct manifest *manifest = &reader->list->items[reader->list->n_items - 1];
+	struct manifest *twin = find_twin(reader->list, name, NULL);
+	cleanup_document struct document document = { 0 };
+	int r;
+
+	if (twin)
+		return join(reader, twin, name);
+	r = document_read(&reader->documents, name, digest, &document);
+	if (r < 0)
+		return r;
+	twin = find_twin(reader->list, NULL, &document.digest);
+	if (twin)
+		return join(reader, twin, name);
+	manifest->config_name = strdup(name);
+	if (!manifest->config_name || manifest_list_keep(reader->list, document.text) < 0)
+		return error_errno(reader->error, -ENOMEM, "'%s' in the archive", name);
+	manifest->config = take_ptr(document.text);
+	manifest->config_size = document.size;
+	manifest->image_id = document.digest;
+	return read_config(document.json, name, reader->error, manifest);
 }
 
 int manifest_list_read(struct bundle *bundle, const char *architecture, struct error *error,
 		       struct manifest_list *ret)
 {
 	struct manifest_list list = { 0 };
+	struct manifest_reader reader = {
+		.documents = { .bundle = bundle, .error = error },
+		.bundle = bundle,
+		.architecture = architecture,
+		.error = error,
+		.list = &list,
+	};
 	int kind = bundle_kind(bundle);
 	int r;
 
 	if (kind < 0)
 		return error_errno(error, kind, "cannot look into the archive");
-	if (kind == BUNDLE_DOCKER)
-		r = manifest_read_docker(bundle, error, &list);
-	else
-		r = manifest_read_oci(bundle, architecture, error, &list);
+	r = kind == BUNDLE_DOCKER ? manifest_read_docker(&reader) : manifest_read_oci(&reader);
 	for (size_t i = 0; r == 0 && i < list.n_items; i++) {
 		if (list.items[i].n_layers == 0)
 			r = error_set(error, -EBADMSG, "image sha256:%s has no layers",

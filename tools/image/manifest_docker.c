@@ -24,63 +24,76 @@ static bool named_digest(const char *name, struct digest *ret)
 	return digest_parse(hex, ret);
 }
 
-static int read_image(struct bundle *bundle, const json_t *item, struct error *error,
-		      struct manifest *manifest)
+static const char here[] = "'manifest.json' in the archive";
+
+static int add_strings(struct manifest_reader *reader, const json_t *layers, const json_t *tags,
+		       struct manifest *manifest)
 {
-	const char *config = json_string_value(json_object_get(item, "Config"));
-	const json_t *layers = json_object_get(item, "Layers");
-	const json_t *tags = json_object_get(item, "RepoTags"), *value;
-	struct digest digest;
+	const json_t *value;
 	size_t i;
 	int r = 0;
 
-	if (!config || !json_is_array(layers))
-		return error_set(
-			error, -EBADMSG,
-			"'manifest.json' in the archive: an image without Config or Layers");
 	json_array_foreach(layers, i, value)
 	{
 		if (!json_is_string(value))
-			return error_set(error, -EBADMSG,
-					 "'manifest.json' in the archive: a layer has no name");
+			return error_set(reader->error, -EBADMSG, "%s: a layer has no name", here);
 		r = manifest_add_layer(manifest, json_string_value(value), NULL);
 		if (r < 0)
-			return error_errno(error, r, "'manifest.json' in the archive");
+			return error_errno(reader->error, r, "%s", here);
 	}
 	json_array_foreach(tags, i, value)
 	{
 		if (json_is_string(value))
 			r = manifest_add_tag(manifest, json_string_value(value));
 		if (r < 0)
-			return error_errno(error, r, "'manifest.json' in the archive");
+			return error_errno(reader->error, r, "%s", here);
 	}
-	return manifest_read_config(bundle, config, named_digest(config, &digest) ? &digest : NULL,
-				    error, manifest);
+	return 0;
 }
 
-int manifest_read_docker(struct bundle *bundle, struct error *error, struct manifest_list *list)
+/* `document` is the whole manifest.json, which all its images have for their manifest. */
+static int read_image(struct manifest_reader *reader, const json_t *item, const char *text,
+		      const struct document *document)
 {
-	cleanup_json json_t *json = NULL;
+	const char *config = json_string_value(json_object_get(item, "Config"));
+	const json_t *layers = json_object_get(item, "Layers");
+	struct manifest *manifest;
+	struct digest digest;
+	int r;
+
+	if (!config || !json_is_array(layers))
+		return error_set(reader->error, -EBADMSG, "%s: an image without Config or Layers",
+				 here);
+	r = manifest_begin(reader, &manifest);
+	if (r < 0)
+		return r;
+	manifest->text = text;
+	manifest->text_size = document->size;
+	manifest->digest = document->digest;
+	r = add_strings(reader, layers, json_object_get(item, "RepoTags"), manifest);
+	return r < 0 ? r
+		     : manifest_end(reader, config, named_digest(config, &digest) ? &digest : NULL);
+}
+
+int manifest_read_docker(struct manifest_reader *reader)
+{
+	cleanup_document struct document document = { 0 };
+	const char *text;
 	const json_t *item;
 	size_t i;
-	int r = manifest_load(bundle, "manifest.json", NULL, error, &json, NULL, NULL);
+	int r = document_read(&reader->documents, "manifest.json", NULL, &document);
 
 	if (r < 0)
 		return r;
-	if (!json_is_array(json))
-		return error_set(error, -EBADMSG, "'manifest.json' in the archive: no array");
-	json_array_foreach(json, i, item)
+	if (!json_is_array(document.json))
+		return error_set(reader->error, -EBADMSG, "%s: no array", here);
+	r = manifest_list_keep(reader->list, document.text);
+	if (r < 0)
+		return error_errno(reader->error, r, "%s", here);
+	text = take_ptr(document.text);
+	json_array_foreach(document.json, i, item)
 	{
-		struct manifest *manifest = manifest_list_add(list);
-
-		if (!manifest)
-			return error_errno(error, -ENOMEM, "'manifest.json' in the archive");
-		r = read_image(bundle, item, error, manifest);
-		if (r == 0)
-			r = bundle_read(bundle, "manifest.json", error, &manifest->text,
-					&manifest->text_size);
-		if (r == 0)
-			r = digest_of(manifest->text, manifest->text_size, &manifest->digest);
+		r = read_image(reader, item, text, &document);
 		if (r < 0)
 			return r;
 	}

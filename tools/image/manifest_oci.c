@@ -10,14 +10,7 @@
 
 #include "manifest_impl.h"
 
-enum { MAX_DEPTH = 4, MAX_IMAGES = 1024 };
-
-struct reader {
-	struct bundle *bundle;
-	const char *architecture;
-	struct error *error;
-	struct manifest_list *list;
-};
+enum { MAX_DEPTH = 4 };
 
 struct descriptor {
 	struct digest digest;
@@ -35,12 +28,15 @@ static int read_descriptor(const json_t *json, const char *what, struct error *e
 		return error_set(error, -EBADMSG, "%s: a descriptor has no sha256 digest: %s", what,
 				 digest ? digest : "none at all");
 	snprintf(ret->member, sizeof(ret->member), "blobs/sha256/%s", ret->digest.hex);
-	ret->size = json_is_integer(size) ? json_integer_value(size) : -1;
+	ret->size = size ? json_integer_value(size) : -1;
+	if (size && (!json_is_integer(size) || ret->size < 0))
+		return error_set(error, -EBADMSG, "%s: the size of %s is no number of bytes", what,
+				 ret->member);
 	return 0;
 }
 
 /* That the blob is there, and of the size its descriptor gives. */
-static int check_blob(struct reader *reader, const struct descriptor *blob)
+static int check_blob(struct manifest_reader *reader, const struct descriptor *blob)
 {
 	struct extent extent;
 	int r = bundle_find(reader->bundle, blob->member, &extent);
@@ -55,7 +51,7 @@ static int check_blob(struct reader *reader, const struct descriptor *blob)
 	return 0;
 }
 
-static int add_layers(struct reader *reader, const json_t *layers, const char *name,
+static int add_layers(struct manifest_reader *reader, const json_t *layers, const char *name,
 		      struct manifest *manifest)
 {
 	struct descriptor layer;
@@ -77,42 +73,44 @@ static int add_layers(struct reader *reader, const json_t *layers, const char *n
 	return 0;
 }
 
-/* `json` and `text` are the manifest's own; the text is taken on success. */
-static int add_image(struct reader *reader, const struct descriptor *self, const json_t *json,
-		     char **text, size_t size, const char *ref)
+/* `document` is the manifest's own; its text is taken. */
+static int add_image(struct manifest_reader *reader, const struct descriptor *self,
+		     struct document *document, const char *ref)
 {
 	struct manifest *manifest;
 	struct descriptor config;
-	int r = read_descriptor(json_object_get(json, "config"), self->member, reader->error,
-				&config);
+	int r = read_descriptor(json_object_get(document->json, "config"), self->member,
+				reader->error, &config);
 
+	if (r == 0)
+		r = check_blob(reader, &config);
+	if (r == 0)
+		r = manifest_begin(reader, &manifest);
 	if (r < 0)
 		return r;
-	if (reader->list->n_items >= MAX_IMAGES)
-		return error_set(reader->error, -E2BIG, "more than %d images in the archive",
-				 MAX_IMAGES);
-	manifest = manifest_list_add(reader->list);
-	if (!manifest)
+	if ((ref && manifest_add_tag(manifest, ref) < 0) ||
+	    manifest_list_keep(reader->list, document->text) < 0)
 		return error_errno(reader->error, -ENOMEM, "'%s' in the archive", self->member);
-	r = check_blob(reader, &config);
-	if (r == 0)
-		r = add_layers(reader, json_object_get(json, "layers"), self->member, manifest);
-	if (r == 0)
-		r = manifest_read_config(reader->bundle, config.member, &config.digest,
-					 reader->error, manifest);
-	if (r < 0)
-		return r;
-	if (ref && manifest_add_tag(manifest, ref) < 0)
-		return error_errno(reader->error, -ENOMEM, "'%s' in the archive", self->member);
+	manifest->text = take_ptr(document->text);
+	manifest->text_size = document->size;
 	manifest->digest = self->digest;
-	manifest->text_size = size;
-	manifest->text = take_ptr(*text);
-	return 0;
+	r = add_layers(reader, json_object_get(document->json, "layers"), self->member, manifest);
+	return r < 0 ? r : manifest_end(reader, config.member, &config.digest);
+}
+
+/* One that was read already, as an image has an item for each of its tags. */
+static struct manifest *find_manifest(const struct manifest_list *list, const struct digest *digest)
+{
+	for (size_t i = 0; i < list->n_items; i++) {
+		if (digest_equal(&list->items[i].digest, digest))
+			return &list->items[i];
+	}
+	return NULL;
 }
 
 enum platform { OTHER, UNSAID, OURS };
 
-static enum platform platform_of(const struct reader *reader, const json_t *descriptor)
+static enum platform platform_of(const struct manifest_reader *reader, const json_t *descriptor)
 {
 	const json_t *platform = json_object_get(descriptor, "platform");
 	const char *os = json_string_value(json_object_get(platform, "os"));
@@ -135,36 +133,53 @@ static const char *ref_of(const json_t *descriptor)
 			      json_object_get(notes, "org.opencontainers.image.ref.name"));
 }
 
-static int read_index(struct reader *reader, const json_t *index, const char *name, const char *ref,
-		      int depth);
+static int read_index(struct manifest_reader *reader, const json_t *index, const char *name,
+		      const char *ref, int depth);
+
+/* What could be read as either would be one image for us and another for the next reader. */
+static int check_kind(struct manifest_reader *reader, const json_t *json, const char *name)
+{
+	bool is_index = json_object_get(json, "manifests");
+	bool is_manifest = json_object_get(json, "layers") || json_object_get(json, "config");
+
+	if (is_index && is_manifest)
+		return error_set(reader->error, -EBADMSG,
+				 "'%s' in the archive: both a manifest and an index", name);
+	return 0;
+}
 
 /* One manifest, or one more index. */
-static int read_item(struct reader *reader, const json_t *item, const char *name, const char *ref,
-		     int depth)
+static int read_item(struct manifest_reader *reader, const json_t *item, const char *name,
+		     const char *ref, int depth)
 {
-	cleanup_json json_t *json = NULL;
-	cleanup_free char *text = NULL;
+	cleanup_document struct document document = { 0 };
+	struct manifest *known;
 	struct descriptor self;
-	size_t size;
 	int r = read_descriptor(item, name, reader->error, &self);
 
 	if (r == 0)
 		r = check_blob(reader, &self);
+	known = r == 0 ? find_manifest(reader->list, &self.digest) : NULL;
+	if (known)
+		return ref && manifest_add_tag(known, ref) < 0
+			       ? error_errno(reader->error, -ENOMEM, "'%s' in the archive", name)
+			       : 0;
 	if (r == 0)
-		r = manifest_load(reader->bundle, self.member, &self.digest, reader->error, &json,
-				  &text, &size);
+		r = document_read(&reader->documents, self.member, &self.digest, &document);
+	if (r == 0)
+		r = check_kind(reader, document.json, self.member);
 	if (r < 0)
 		return r;
-	if (json_is_array(json_object_get(json, "manifests")))
-		return read_index(reader, json, self.member, ref, depth + 1);
-	if (!json_is_array(json_object_get(json, "layers")))
+	if (json_is_array(json_object_get(document.json, "manifests")))
+		return read_index(reader, document.json, self.member, ref, depth + 1);
+	if (!json_is_array(json_object_get(document.json, "layers")))
 		return error_set(reader->error, -EBADMSG,
 				 "'%s' in the archive: neither a manifest nor an index",
 				 self.member);
-	return add_image(reader, &self, json, &text, size, ref);
+	return add_image(reader, &self, &document, ref);
 }
 
-static int no_platform(struct reader *reader, const json_t *items, const char *name)
+static int no_platform(struct manifest_reader *reader, const json_t *items, const char *name)
 {
 	char offered[256] = "";
 	const json_t *item;
@@ -190,8 +205,8 @@ static int no_platform(struct reader *reader, const json_t *items, const char *n
  * machine; a nested index is one image for several, of which the first that
  * fits is taken.  A single item is taken whatever it is for.
  */
-static int read_index(struct reader *reader, const json_t *index, const char *name, const char *ref,
-		      int depth)
+static int read_index(struct manifest_reader *reader, const json_t *index, const char *name,
+		      const char *ref, int depth)
 {
 	const json_t *items = json_object_get(index, "manifests"), *item;
 	bool single = json_array_size(items) == 1;
@@ -219,17 +234,12 @@ static int read_index(struct reader *reader, const json_t *index, const char *na
 	return n_read == 0 && json_array_size(items) > 0 ? no_platform(reader, items, name) : 0;
 }
 
-int manifest_read_oci(struct bundle *bundle, const char *architecture, struct error *error,
-		      struct manifest_list *list)
+int manifest_read_oci(struct manifest_reader *reader)
 {
-	struct reader reader = {
-		.bundle = bundle,
-		.architecture = architecture,
-		.error = error,
-		.list = list,
-	};
-	cleanup_json json_t *index = NULL;
-	int r = manifest_load(bundle, "index.json", NULL, error, &index, NULL, NULL);
+	cleanup_document struct document document = { 0 };
+	int r = document_read(&reader->documents, "index.json", NULL, &document);
 
-	return r < 0 ? r : read_index(&reader, index, "index.json", NULL, 0);
+	if (r == 0)
+		r = check_kind(reader, document.json, "index.json");
+	return r < 0 ? r : read_index(reader, document.json, "index.json", NULL, 0);
 }
