@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 #define XXH_INLINE_ALL
@@ -13,10 +12,11 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "core/chain.h"
+#include "seal.h"
 
 const char *const chain_tables[] = { "meta", "inode", "dirent", "name", "link", NULL };
 
-static const char seal_magic[16] = "cairn chain seal";
+static const char seal_magic[SEAL_MAGIC_SIZE] = "cairn chain seal";
 
 /* Writes numbers to memory that is known to be large enough. */
 static uint8_t *put(uint8_t *at, uint64_t n, size_t width)
@@ -263,63 +263,16 @@ int chain_xattr_next(struct index_value block, size_t *at, const char **name,
 	return 1;
 }
 
-/* The XXH3-128 of the first `size` bytes of a file. */
-static int hash_file(int fd, off_t size, XXH128_canonical_t *ret)
-{
-	void *map;
-
-	if (size == 0)
-		return -EINVAL;
-	map = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	XXH128_canonicalFromHash(ret, XXH3_128bits(map, (size_t)size));
-	munmap(map, (size_t)size);
-	return 0;
-}
-
 int chain_seal(int fd)
 {
-	struct {
-		char magic[sizeof(seal_magic)];
-		XXH128_canonical_t hash;
-	} seal;
-	struct stat st;
-	ssize_t n;
-	int r = fd_stat(fd, NULL, &st);
-
-	memcpy(seal.magic, seal_magic, sizeof(seal_magic));
-	if (r == 0)
-		r = hash_file(fd, st.st_size, &seal.hash);
-	if (r < 0)
-		return r;
-	n = fd_pwrite_all(fd, &seal, sizeof(seal), st.st_size);
-	return n < 0 ? (int)n : fsync(fd) < 0 ? -errno : 0;
+	return seal_put(fd, seal_magic);
 }
 
 int chain_check_seal(int fd)
 {
-	struct {
-		char magic[sizeof(seal_magic)];
-		XXH128_canonical_t hash;
-	} seal;
-	XXH128_canonical_t hash;
-	struct stat st;
-	ssize_t n;
-	int r = fd_stat(fd, NULL, &st);
+	int r = seal_check(fd, seal_magic);
 
-	if (r < 0)
-		return r;
-	if (st.st_size <= (off_t)sizeof(seal))
-		return CHAIN_BAD;
-	st.st_size -= sizeof(seal);
-	n = fd_pread_all(fd, &seal, sizeof(seal), st.st_size);
-	if (n < 0)
-		return (int)n;
-	if (n < (ssize_t)sizeof(seal) || memcmp(seal.magic, seal_magic, sizeof(seal_magic)) != 0)
-		return CHAIN_BAD;
-	r = hash_file(fd, st.st_size, &hash);
-	return r < 0 ? r : memcmp(&hash, &seal.hash, sizeof(hash)) == 0 ? 0 : CHAIN_BAD;
+	return r == SEAL_BAD ? CHAIN_BAD : r;
 }
 
 int chain_identity(int fd, uint64_t *ret)

@@ -29,6 +29,8 @@ enum index_mode {
 	/*
 	 * By any number of processes: a transaction waits until no other one is at work that
 	 * writes, or, if it writes itself, none at all. Made if absent; each commit is durable.
+	 * The file is read whole and checked, and replaced whole by a commit: damage of any kind is
+	 * seen. NAME.old is then what it was before.
 	 */
 	INDEX_WRITE,
 	INDEX_SHARED_READ, /* the same file, by one that only reads; a read-only disk will do */
@@ -57,9 +59,8 @@ struct index_txn {
  * Opens `name` in `dirfd`, or, with a NULL name, for reading or alone, the file that `dirfd`
  * itself is, with the given tables, made as needed.  The tables
  * are numbered in the order of `names` (NULL ended).
- * 0; INDEX_DAMAGED when the file is no index of ours or is cut short, and, of one that several
- * processes use, when it is damaged in any way that could mislead LMDB; or negative errno (-ENOENT
- * when reading and absent; -ENOSPC).  INDEX_READ is for a file that the caller has found whole.
+ * 0; INDEX_DAMAGED when the file is no index of ours or is cut short; or negative errno
+ * (-ENOENT when reading and absent; -ENOSPC).  The array `names` must outlive the index.
  */
 enum { INDEX_DAMAGED = 1 };
 int index_open(int dirfd, const char *name, enum index_mode mode, const char *const names[],
@@ -68,6 +69,15 @@ int index_open(int dirfd, const char *name, enum index_mode mode, const char *co
 /* Accepts NULL. Every transaction must have ended. */
 void index_close(struct index *index);
 
+/*
+ * Of a file that several processes use: whether one of that name holds up, 0, INDEX_DAMAGED or
+ * negative errno; and whether the open one was written so that damage to it would have been seen,
+ * as earlier versions did not.
+ */
+int index_look(int dirfd, const char *name);
+bool index_is_sealed(const struct index *index);
+
+/* -EUCLEAN: the file has been damaged since it was opened. */
 int index_begin(struct index *index, bool write, struct index_txn *ret);
 int index_commit(struct index_txn *txn);
 /* Harmless after a commit. */

@@ -254,6 +254,115 @@ static void test_other_tables(void)
 	assert_eq(index_open(scratch, "other", INDEX_READ, names, &index), INDEX_DAMAGED);
 }
 
+/* A bit flipped anywhere in the file of several processes is seen, when it is opened and later. */
+static void test_flipped_bits(void)
+{
+	struct index *index = open_index("good", INDEX_WRITE), *other;
+	struct index_txn txn = begin(index, true);
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	put(&txn, A, "x", "1");
+	assert_eq(index_commit(&txn), 0);
+	assert(index_is_sealed(index));
+	assert_eq(index_look(scratch, "good"), 0);
+	assert_eq(index_look(scratch, "good.old"), 0);
+	assert_eq(index_look(scratch, "good.new"), -ENOENT);
+	fd = openat(scratch, "good", O_RDWR | O_CLOEXEC);
+	assert(fstat(fd, &st) == 0);
+	for (off_t at = 0; at < st.st_size; at += 97) {
+		char good, bad;
+
+		assert_eq(fd_pread_all(fd, &good, 1, at), 1);
+		bad = (char)(good ^ 1 << at % 8);
+		assert_eq(fd_pwrite_all(fd, &bad, 1, at), 1);
+		assert_eq(index_open(scratch, "good", INDEX_WRITE, names, &other), INDEX_DAMAGED);
+		assert_eq(index_open(scratch, "good", INDEX_SHARED_READ, names, &other),
+			  INDEX_DAMAGED);
+		assert_eq(index_look(scratch, "good"), INDEX_DAMAGED);
+		assert_eq(fd_pwrite_all(fd, &good, 1, at), 1);
+	}
+	assert(ftruncate(fd, st.st_size - 1) == 0);
+	assert_eq(index_begin(index, true, &txn), -EUCLEAN);
+	index_close(index);
+	/* What it was before the last commit. */
+	assert(renameat(scratch, "good.old", scratch, "good") == 0);
+	index = open_index("good", INDEX_SHARED_READ);
+	txn = begin(index, false);
+	assert(!get(&txn, A, "x"));
+	index_abort(&txn);
+	index_close(index);
+}
+
+/* A commit that does not reach the disk has not happened, in this process neither. */
+static void test_failing_commit(void)
+{
+	struct index *index = open_index("full", INDEX_WRITE);
+	struct index_txn txn = begin(index, true);
+
+	put(&txn, A, "x", "1");
+	assert_eq(index_commit(&txn), 0);
+	assert(unlinkat(scratch, "full.old", 0) == 0 && mkdirat(scratch, "full.old", 0700) == 0);
+	txn = begin(index, true);
+	put(&txn, A, "x", "2");
+	assert(index_commit(&txn) < 0);
+	txn = begin(index, false);
+	assert_streq(get(&txn, A, "x"), "1");
+	index_abort(&txn);
+	assert(unlinkat(scratch, "full.old", AT_REMOVEDIR) == 0);
+	txn = begin(index, true);
+	put(&txn, A, "x", "3");
+	assert_eq(index_commit(&txn), 0);
+	index_close(index);
+	index = open_index("full", INDEX_SHARED_READ);
+	txn = begin(index, false);
+	assert_streq(get(&txn, A, "x"), "3");
+	index_abort(&txn);
+	index_close(index);
+}
+
+/* Two that have it open see what the other has written. */
+static void test_taking_turns(void)
+{
+	struct index *one = open_index("turns", INDEX_WRITE), *two;
+	struct index_txn txn = begin(one, true);
+
+	put(&txn, A, "x", "1");
+	assert_eq(index_commit(&txn), 0);
+	two = open_index("turns", INDEX_WRITE);
+	for (int i = 2; i < 8; i++) {
+		char was[2] = { (char)('0' + i - 1), '\0' }, is[2] = { (char)('0' + i), '\0' };
+
+		txn = begin(i % 2 ? one : two, true);
+		assert_streq(get(&txn, A, "x"), was);
+		put(&txn, A, "x", is);
+		assert_eq(index_commit(&txn), 0);
+	}
+	index_close(one);
+	index_close(two);
+}
+
+/* One that an earlier version wrote has no seal until it is written to. */
+static void test_unsealed(void)
+{
+	struct index *index = open_index("unsealed", INDEX_WRITE_ALONE);
+	struct index_txn txn = begin(index, true);
+
+	put(&txn, A, "x", "1");
+	assert_eq(index_commit(&txn), 0);
+	index_close(index);
+	assert_eq(index_look(scratch, "unsealed"), INDEX_DAMAGED);
+	index = open_index("unsealed", INDEX_WRITE);
+	assert(!index_is_sealed(index));
+	txn = begin(index, true);
+	assert_streq(get(&txn, A, "x"), "1");
+	put(&txn, A, "y", "2");
+	assert_eq(index_commit(&txn), 0);
+	assert(index_is_sealed(index));
+	index_close(index);
+	assert_eq(index_look(scratch, "unsealed"), 0);
+}
+
 /* Readers write nothing: no lock file, and a read-only directory will do. */
 static void test_read_only(void)
 {
@@ -329,6 +438,16 @@ static void put_and_delete(struct index *index, unsigned int n)
 	assert_eq(index_commit(&txn), 0);
 }
 
+/* As an earlier version would have written it. */
+static void remove_seal(const char *name)
+{
+	cleanup_fd int fd = openat(scratch, name, O_RDWR | O_CLOEXEC);
+	struct stat st;
+
+	assert(fstat(fd, &st) == 0 && st.st_size % 4096 == 32);
+	assert(ftruncate(fd, st.st_size - 32) == 0);
+}
+
 /* What LMDB makes of a file is never taken for damage. */
 static void test_what_is_whole(void)
 {
@@ -348,6 +467,7 @@ static void test_what_is_whole(void)
 			assert_eq(index_commit(&txn), 0);
 		}
 		index_close(index);
+		remove_seal("comes and goes");
 		index_close(open_index("comes and goes", INDEX_SHARED_READ));
 	}
 }
@@ -396,6 +516,7 @@ static void test_damage(void)
 	for (int i = 0; i < 5; i++)
 		put_and_delete(index, 100);
 	index_close(index);
+	remove_seal("good");
 	good = openat(scratch, "good", O_RDONLY);
 	size = fd_pread_all(good, bytes, sizeof(bytes), 0);
 	assert(size > 0 && size < (ssize_t)sizeof(bytes));
@@ -430,6 +551,10 @@ int main(void)
 	test_absent_and_damaged();
 	test_cut_short();
 	test_other_tables();
+	test_flipped_bits();
+	test_failing_commit();
+	test_taking_turns();
+	test_unsealed();
 	test_read_only();
 	test_readers_beside_a_writer();
 	test_what_is_whole();

@@ -233,6 +233,48 @@ static void test_foreign_format(void)
 	assert(strstr(error.text, "its format is 99"));
 }
 
+/* A store.mdb that an earlier version has written, and one that has lost its seal since. */
+static void make_unsealed(const char *format)
+{
+	static const char *const tables[] = {
+		"meta", "images", "tags", "layers", "containers", NULL
+	};
+	int root = open(path, O_RDONLY | O_DIRECTORY);
+	struct index *index;
+	struct index_txn txn;
+
+	assert(root >= 0 && unlinkat(root, "store.mdb", 0) == 0);
+	assert(index_open(root, "store.mdb", INDEX_WRITE_ALONE, tables, &index) == 0);
+	assert(index_begin(index, true, &txn) == 0);
+	index_put(&txn, STORE_META, "format", 6, format, 1);
+	index_put(&txn, STORE_LAYERS, digest('e').hex, 64, "7", 1);
+	assert(index_commit(&txn) == 0);
+	index_close(index);
+	close(root);
+}
+
+static void test_unsealed(void)
+{
+	struct digest id = digest('e');
+	struct index_txn txn;
+	struct store *store;
+	uint64_t size = 0;
+
+	make_unsealed("1");
+	for (int i = 0; i < 3; i++) { /* read, sealed, and read again */
+		assert((i == 1 ? store_open : store_open_to_read)(path, &error, &store) == 0);
+		assert(index_is_sealed(store->index) == (i > 0));
+		assert(store_begin(store, false, &error, &txn) == 0);
+		assert(store_has_layer(&txn, &id, &size) == 1 && size == 7);
+		index_abort(&txn);
+		store_free(store);
+	}
+	make_unsealed("2");
+	assert(store_open(path, &error, &store) == -EUCLEAN);
+	assert(strstr(error.text, "store.mdb is damaged"));
+	assert(store_open_to_read(path, &error, &store) == -EUCLEAN);
+}
+
 int main(void)
 {
 	char *slash = strchr(path + 5, '/');
@@ -247,6 +289,7 @@ int main(void)
 	test_containers();
 	test_remove();
 	test_foreign_format();
+	test_unsealed();
 	*slash = '\0';
 	assert(fd_remove_tree(tmp, path + 5) == 0);
 	close(tmp);

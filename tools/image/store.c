@@ -15,7 +15,8 @@
 #include "store_sweep.h"
 
 static const char format_key[] = "format";
-static const char format_version[] = "1";
+static const char format_version[] = "2";
+static const char unsealed_version[] = "1"; /* the same, without the seal */
 
 void store_free(struct store *store)
 {
@@ -84,7 +85,7 @@ static int open_directories(struct store *store)
 	return r < 0 ? r : open_directory(blobs, "sha256", &store->blobs);
 }
 
-/* Writes the format into a new store. */
+/* Writes the format into a new store, or one of an earlier version. */
 static int write_format(struct store *store, struct error *error)
 {
 	struct index_txn txn;
@@ -97,9 +98,31 @@ static int write_format(struct store *store, struct error *error)
 	return store_commit(&txn, error);
 }
 
-/* Refuses a store of another format. */
+/* What to say of a store.mdb that is damaged, and how it is mended. */
+static int refuse_damaged(struct store *store, struct error *error)
+{
+	if (index_look(store->root, "store.mdb.old") == 0)
+		return error_set(error, -EUCLEAN,
+				 "store %s: store.mdb is damaged; store.mdb.old, from before the "
+				 "last change, can take its place: see DAMAGE in cairn(1)",
+				 store->path);
+	return error_set(error, -EUCLEAN,
+			 "store %s: store.mdb is damaged; without it the images are to be "
+			 "imported again: see DAMAGE in cairn(1)",
+			 store->path);
+}
+
+static bool is(struct index_value value, const char *text)
+{
+	return value.size == strlen(text) && memcmp(value.data, text, value.size) == 0;
+}
+
+enum { CURRENT = 0, TO_BE_WRITTEN = 1 };
+
+/* Refuses a store of another format, and one that has lost what damage is seen by. */
 static int check_format(struct store *store, struct error *error)
 {
+	bool is_sealed = index_is_sealed(store->index);
 	struct index_txn txn;
 	struct index_value value;
 	int r = store_begin(store, false, error, &txn);
@@ -107,15 +130,20 @@ static int check_format(struct store *store, struct error *error)
 	if (r < 0)
 		return r;
 	r = index_get(&txn, STORE_META, format_key, strlen(format_key), &value);
-	if (r == INDEX_FOUND && (value.size != strlen(format_version) ||
-				 memcmp(value.data, format_version, value.size) != 0))
+	if (r < 0)
+		r = error_errno(error, r, "store %s", store->path);
+	else if (r == INDEX_ABSENT)
+		r = TO_BE_WRITTEN;
+	else if (is(value, is_sealed ? format_version : unsealed_version))
+		r = is_sealed ? CURRENT : TO_BE_WRITTEN;
+	else if (is(value, format_version) || is(value, unsealed_version))
+		r = refuse_damaged(store, error);
+	else
 		r = error_set(error, -EPROTONOSUPPORT, "store %s: its format is %.*s, not %s",
 			      store->path, (int)value.size, (const char *)value.data,
 			      format_version);
-	else if (r < 0)
-		r = error_errno(error, r, "store %s", store->path);
 	index_abort(&txn);
-	return r == INDEX_ABSENT ? write_format(store, error) : r < 0 ? r : 0;
+	return r;
 }
 
 static int open_index(struct store *store, enum index_mode mode, struct error *error)
@@ -126,12 +154,11 @@ static int open_index(struct store *store, enum index_mode mode, struct error *e
 	int r = index_open(store->root, "store.mdb", mode, tables, &store->index);
 
 	if (r == INDEX_DAMAGED)
-		return error_set(error, -EUCLEAN,
-				 "store %s: store.mdb is damaged; cairn(1), FILES, says what to do",
-				 store->path);
+		return refuse_damaged(store, error);
 	if (r < 0)
 		return error_errno(error, r, "store %s: store.mdb", store->path);
-	return check_format(store, error);
+	r = check_format(store, error);
+	return r == TO_BE_WRITTEN ? mode == INDEX_WRITE ? write_format(store, error) : 0 : r;
 }
 
 static struct store *store_new(const char *path)
@@ -164,18 +191,10 @@ int store_open(const char *path, struct error *error, struct store **ret)
 	return 0;
 }
 
-/* Whether a command has made more of the store than the name of its index. */
-static bool is_begun(const struct store *store)
-{
-	struct stat st;
-	int r = fd_stat(store->root, "store.mdb", &st);
-
-	return r == 0 ? st.st_size > 0 : r != -ENOENT;
-}
-
 int store_open_to_read(const char *path, struct error *error, struct store **ret)
 {
 	CLEANUP(cleanup_store) struct store *store = store_new(path);
+	struct stat st;
 	int r;
 
 	if (!store)
@@ -184,7 +203,7 @@ int store_open_to_read(const char *path, struct error *error, struct store **ret
 	if (store->root < 0 && errno != ENOENT)
 		return error_errno(error, -errno, "store %s", path);
 	/* One that is not there, or has never been used, is made. */
-	if (store->root < 0 || !is_begun(store))
+	if (store->root < 0 || fd_stat(store->root, "store.mdb", &st) == -ENOENT)
 		return store_open(path, error, ret);
 	r = open_index(store, INDEX_SHARED_READ, error);
 	if (r < 0)
@@ -197,6 +216,8 @@ int store_begin(struct store *store, bool write, struct error *error, struct ind
 {
 	int r = index_begin(store->index, write, ret);
 
+	if (r == -EUCLEAN)
+		return refuse_damaged(store, error);
 	return r < 0 ? error_errno(error, r, "store %s: store.mdb", store->path) : 0;
 }
 
