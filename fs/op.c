@@ -15,6 +15,8 @@
 
 #include <errno.h>
 
+#include "timeout.h"
+
 struct node *op_found_node(fuse_req_t req, fuse_ino_t ino)
 {
 	struct node *node = NULL;
@@ -218,6 +220,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	fuse_unset_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
 	/* With it, direct writes by AIO leave stale pages to buffered readers (Linux 6.18). */
 	fuse_unset_feature_flag(conn, FUSE_CAP_ASYNC_DIO);
+	/* What copies much, or waits for a branch, may take as long as it takes. */
+	if (timeout_default() > 0)
+		conn->request_timeout = UINT16_MAX;
 }
 
 const struct fuse_lowlevel_ops ops = {

@@ -14,6 +14,7 @@
 #include "daemon.h"
 #include "loop.h"
 #include "op_seek.h"
+#include "timeout.h"
 
 static void print_log(enum fuse_log_level level, const char *format, va_list args)
 {
@@ -121,6 +122,10 @@ int daemon_serve(struct daemon *daemon, const struct supervised *supervised)
 		daemon_complain("upperdir %s takes no user xattrs: files lose them when they are "
 				"copied up",
 				daemon->options.upperdir);
+	if (r >= 0 && timeout_max() > 0 && !supervised->is_restart)
+		daemon_complain("fs.fuse.max_request_timeout is %u: who waits longer than that, as "
+				"for a large file that is copied up, ends the mount",
+				timeout_max());
 	if (r >= 0)
 		r = serve(fs, daemon, supervised);
 	/* Another worker goes on, or is to. */
