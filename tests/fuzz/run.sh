@@ -42,8 +42,9 @@ seed_layer() {
 	layer 002 mark-files file .wh.a '' dir a file b/.wh.c '' file b/c text
 	layer 000 pax pax SCHILY.xattr.user.key value pax SCHILY.xattr.user.overlay.redirect /etc file f x
 	layer 001 acl pax SCHILY.acl.access user::rwx,group::r-x,other::--x pax mtime 1.5 dir d
-	layer 000 outside symlink link ../beside/etc file link/passwd x
-	layer 000 replaced dir a file a/b x file a y symlink a ../beside file a/etc z
+	layer 000 outside symlink link ../../beside/etc file link/passwd x
+	layer 000 through symlink link ../../beside file link/etc/x y
+	layer 000 replaced dir a file a/b x file a y symlink a ../../beside file a/etc z
 	layer 000 long pax path "$(printf 'd%.0s/' {1..90})file" file x text
 	layer 000 sparse pax GNU.sparse.major 1 pax GNU.sparse.minor 0 pax GNU.sparse.realsize 8192 file s 0
 }
@@ -92,7 +93,7 @@ make_words() {
 	echo '# words'
 	case $1 in
 	fuzz_layer)
-		printf '"%s"\n' ../ ../beside/etc /etc/ .wh. .wh..wh..opq ustar SCHILY.xattr. LIBARCHIVE.xattr. \
+		printf '"%s"\n' ../ ../../beside/etc /etc/ .wh. .wh..wh..opq ustar SCHILY.xattr. LIBARCHIVE.xattr. \
 			user.overlay. trusted.overlay. security.capability SCHILY.acl.default path= linkpath= size= mtime= \
 			GNU.sparse.map= hdrcharset=
 		;;
