@@ -85,8 +85,11 @@ static int open_note(int work)
 	cleanup_fd int fd = fd_open(work, note_name, O_CREAT | O_RDWR | safely, 0600);
 
 	/* On a disk that has become read-only what was claimed can still be let go. */
-	if (fd == -EROFS)
+	if (fd == -EROFS) {
 		fd = fd_open(work, note_name, O_RDONLY | safely, 0);
+		if (fd == -ENOENT)
+			return -EROFS;
+	}
 	if (fd == -ELOOP || fd == -ENXIO || fd == -EISDIR)
 		return -EPERM;
 	if (fd < 0)
