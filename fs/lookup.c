@@ -200,6 +200,21 @@ static int catch_up(struct fs *fs, struct node *dir, const char *name, struct no
 	return 0;
 }
 
+/*
+ * A number may be used twice, by marks of other branches, or by redirects to one directory as a copy
+ * of upper has them: the second is not to be had, as with overlayfs.
+ */
+static bool is_same_object(struct node *node, const struct node *made)
+{
+	bool is_same;
+
+	pthread_mutex_lock(&node->lock);
+	is_same = ((node->type ^ made->type) & S_IFMT) == 0 &&
+		  (!node->has_upper || !made->has_upper || node->real == made->real);
+	pthread_mutex_unlock(&node->lock);
+	return is_same;
+}
+
 /* The node of what was found, with this name noted. */
 static int node_of(struct fs *fs, struct node *dir, const char *name, const struct node *made,
 		   struct node **ret)
@@ -211,8 +226,8 @@ static int node_of(struct fs *fs, struct node *dir, const char *name, const stru
 	node = nodes_get_or_add(&fs->nodes, made, &is_new);
 	if (!node)
 		return -ENOMEM;
-	if ((node->type ^ made->type) & S_IFMT)
-		return -ESTALE; /* a number used twice: marks of other branches */
+	if (!is_same_object(node, made))
+		return -ESTALE;
 	r = node_add_alias(node, dir, name);
 	if (r == 0 && is_new && !made->has_upper)
 		r = catch_up(fs, dir, name, node);

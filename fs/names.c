@@ -82,7 +82,8 @@ static int enter(struct fs *fs, struct node *dir, int dirfd, const char *name, s
 
 	if (fd >= 0)
 		r = upper_step(fs, dir, name, ret);
-	if (r == -ENOTDIR || r == FS_ABSENT)
+	/* Nobody gets to a second one of a number (-ESTALE) either. */
+	if (r == -ENOTDIR || r == -ESTALE || r == FS_ABSENT)
 		return -ENOENT;
 	if (r == FS_FOUND)
 		r = redirect_get(fd, MARKS_ANY, &redirect);

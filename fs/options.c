@@ -225,16 +225,20 @@ static char *unescape(const char *value)
 	return plain;
 }
 
-static int add_lowerdirs(struct options *options, char *value)
+static int add_lowerdirs(struct options *options, char *value, char **error)
 {
+	bool is_first = true;
 	char *part;
 
 	while ((part = next_part(&value, ':'))) {
 		char **dirs;
 
+		/* For overlayfs what follows is a layer of data alone, which shows no names. */
+		if (!*part && !is_first && value && *value)
+			return refuse(error, "lowerdir: data-only layers (::) are not supported");
 		if (!*part)
-			continue; /* overlayfs takes `a::b` for data-only layers; no branch has no
-				     name */
+			continue;
+		is_first = false;
 		dirs = realloc(options->lowerdirs, (options->n_lowerdirs + 1) * sizeof(*dirs));
 		if (!dirs)
 			return -ENOMEM;
@@ -368,7 +372,7 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	case SQUASH:
 		return set_squash(at, spec->name, value, error);
 	case LOWERDIR:
-		return add_lowerdirs(options, value);
+		return add_lowerdirs(options, value, error);
 	default:
 		return set_string(options, spec->offset, value);
 	}

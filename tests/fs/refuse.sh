@@ -17,6 +17,7 @@ mount_refused 'upperdir none: No such file' -o lowerdir=l,upperdir=none,workdir=
 mount_refused 'workdir none: No such file' -o lowerdir=l,upperdir=u,workdir=none m
 mount_refused 'none: No such file' -o lowerdir=l none
 mount_refused 'lowerdir file: Not a directory' -o lowerdir=file m
+mount_refused 'data-only layers' -o lowerdir=l::l m
 mount_refused 'file: Not a directory|file' -o lowerdir=l file
 mount_refused 'upperdir file: Not a directory' -o lowerdir=l,upperdir=file,workdir=w m
 

@@ -101,6 +101,23 @@ if mount -t overlay -o ro,lowerdir=l1:l2 overlay k 2>err; then
 	same kernel.out ours.out
 fi
 
+# ---- a copy of a renamed directory in upper is no second way to the same lower one ----
+
+rm -rf l1 u w
+mkdir -p l1/b u w
+echo lower >l1/b/f
+mount_cairnfs -o lowerdir=l1,upperdir=u,workdir=w m
+mv m/b m/moved
+echo upper >m/moved/f
+umount m
+cp -a u/moved u/copy
+mount_cairnfs -o lowerdir=l1,upperdir=u,workdir=w m
+[ "$(cat m/moved/f)" = upper ] || fail "the first one is not to be had"
+if (echo changed >m/copy/f) 2>err; then fail "a copy of a mark is a second name of the directory"; fi
+grep -q "Stale file handle" err || fail "a copy of a mark: $(cat err)"
+[ "$(cat m/moved/f)" = upper ] || fail "what was written into the copy is elsewhere"
+umount m
+
 # ---- random marks on random objects ----
 
 python3 - "$TMP" "$CAIRNFS" <<'END'
