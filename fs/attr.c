@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/xattr.h"
 #include "copyup.h"
+#include "core/nesting.h"
 #include "metacopy.h"
 #include "names.h"
 #include "protect.h"
@@ -313,7 +314,7 @@ int fs_statfs(struct fs *fs, struct statvfs *ret)
 
 /* --- extended attributes --- */
 
-/* What is not to be seen: marks, and overrides. */
+/* What is not to be seen: marks, and overrides; by their names on disk. */
 static bool is_private(const char *name)
 {
 	return whiteout_is_private_xattr(name) || override_is_name(name);
@@ -340,11 +341,13 @@ static ssize_t get_xattr(struct fs *fs, struct node *node, const char *name, voi
 	return ref ? xattr_get(ref->fd, name, value, size) : r;
 }
 
-ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value, size_t size)
+ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *shown, void *value, size_t size)
 {
+	char escaped[NESTING_NAME_SIZE];
+	const char *name = nesting_escape(shown, escaped);
 	ssize_t n;
 
-	if (is_private(name))
+	if (!name || is_private(name))
 		return -ENODATA;
 	if (fs->config->no_acl && is_acl(name))
 		return -EOPNOTSUPP;
@@ -380,7 +383,7 @@ ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret)
 	left = xattr_list_filter(*ret, (size_t)n, is_private);
 	if (fs->config->no_acl)
 		left = xattr_list_filter(*ret, left, is_acl);
-	return (ssize_t)left;
+	return (ssize_t)nesting_unescape_list(*ret, left);
 }
 
 /* The object in upper, copied up if it has to be, for a change of its attributes. */
@@ -394,24 +397,30 @@ static struct fd_ref *open_to_change(struct fs *fs, struct node *node, const cha
 	return *error < 0 ? NULL : upper_open_copied(fs, node, error);
 }
 
-int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value, size_t size,
-		 int flags)
+int fs_xattr_set(struct fs *fs, struct node *node, const char *shown, const void *value,
+		 size_t size, int flags)
 {
-	int r;
-	cleanup_fd_ref struct fd_ref *ref = open_to_change(fs, node, name, &r);
+	char escaped[NESTING_NAME_SIZE];
+	const char *name = nesting_escape(shown, escaped);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = -ERANGE;
 
+	if (name)
+		ref = open_to_change(fs, node, name, &r);
 	return ref ? xattr_set(ref->fd, name, value, size, flags) : r;
 }
 
-int fs_xattr_remove(struct fs *fs, struct node *node, const char *name)
+int fs_xattr_remove(struct fs *fs, struct node *node, const char *shown)
 {
-	int r;
+	char escaped[NESTING_NAME_SIZE];
+	const char *name = nesting_escape(shown, escaped);
 	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r;
 
-	if (is_private(name))
-		return -EPERM;
+	if (!name || is_private(name))
+		return name ? -EPERM : -ERANGE;
 	/* What is not there need not be copied up to be missed; an ACL never is. */
-	r = (int)fs_xattr_get(fs, node, name, NULL, 0);
+	r = (int)fs_xattr_get(fs, node, shown, NULL, 0);
 	if (r == -ENODATA)
 		return is_acl(name) ? 0 : r;
 	ref = open_to_change(fs, node, name, &r);

@@ -5,7 +5,7 @@
  *
  * Where the name is free in upper, the object is made in its place by one
  * system call as the caller, so that owner, group, ACLs and mode are right
- * from the first instant.  Where a whiteout device stands, it is made in the
+ * from the first instant.  Where a whiteout stands, it is made in the
  * staging directory, in a directory like its future one, and takes the
  * whiteout's place in one rename; a crash can never show the lower object.
  */
@@ -120,8 +120,8 @@ static int lower_has_dir(struct lower_obj *lower, const char *name)
 	return r == LOWER_FOUND ? S_ISDIR(found->type) : r;
 }
 
-static int place_over_device(struct fs *fs, const struct thing *thing, struct lower_obj *lower,
-			     int dirfd, const char *name)
+static int place_over_whiteout(struct fs *fs, const struct thing *thing, struct lower_obj *lower,
+			       int dirfd, const char *name)
 {
 	cleanup_staged struct staged staged = { 0 };
 	int r = staged_init_like(fs, dirfd, &staged);
@@ -135,7 +135,7 @@ static int place_over_device(struct fs *fs, const struct thing *thing, struct lo
 	}
 	if (r < 0)
 		return r;
-	/* A directory cannot replace a device, only change places with it. */
+	/* A directory cannot replace what is none, only change places with it. */
 	if (!is_dir(thing) || fs->caps.can_exchange)
 		return staged_publish(&staged, dirfd, name, is_dir(thing) ? RENAME_EXCHANGE : 0);
 	r = whiteout_free_name(dirfd, name);
@@ -186,7 +186,7 @@ static int place(struct fs *fs, const struct thing *thing, struct lower_obj *low
 	case UPPER_OBJECT:
 		return -EEXIST;
 	case UPPER_WHITEOUT:
-		return place_over_device(fs, thing, lower, dirfd, name);
+		return place_over_whiteout(fs, thing, lower, dirfd, name);
 	case UPPER_HIDDEN:
 		return place_over_file_mark(fs, thing, lower, dirfd, name);
 	case UPPER_NOTHING:
@@ -264,7 +264,7 @@ static void undo(struct fs *fs, struct node *dir, int dirfd, const char *name, m
 	pthread_mutex_lock(&dir->names);
 	if (unlinkat(dirfd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0) == 0 && lower &&
 	    lower_lookup(lower, name, &found, NULL) != LOWER_ABSENT)
-		whiteout_create(&fs->caps.style, dirfd, name);
+		hide_free(fs, dirfd, name);
 	pthread_mutex_unlock(&dir->names);
 	node_names_changed(dir);
 }

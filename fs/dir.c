@@ -18,6 +18,7 @@ struct merge {
 	struct listing *listing;
 	struct lower_obj *lower;
 	int dirfd;
+	bool has_xattr_whiteouts;
 };
 
 /* The number that a lookup of this name would give. */
@@ -50,13 +51,15 @@ static int add_upper(struct merge *merge, const struct dirent *entry)
 		return 0;
 	if (whiteout_is_mark_name(entry->d_name))
 		return 1;
-	if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_CHR) {
+	if (entry->d_type == DT_UNKNOWN || entry->d_type == DT_CHR ||
+	    (entry->d_type == DT_REG && merge->has_xattr_whiteouts)) {
 		r = fd_stat(merge->dirfd, entry->d_name, &st);
 		if (r == -ENOENT)
 			return 0; /* removed since */
 		if (r < 0)
 			return r;
-		if (whiteout_is_device(&st))
+		if (merge->has_xattr_whiteouts ? whiteout_is_at(merge->dirfd, entry->d_name, &st)
+					       : whiteout_is_device(&st))
 			return listing_hide(merge->listing, entry->d_name);
 	}
 	r = owner_complete(merge->fs, merge->dirfd, entry->d_name, &st);
@@ -123,6 +126,7 @@ static int build(struct fs *fs, struct node *dir, struct listing **ret)
 		if (!ref)
 			return r;
 		merge.dirfd = ref->fd;
+		merge.has_xattr_whiteouts = whiteout_may_be_xattr(ref->fd);
 		r = list_upper(&merge);
 		if (r == 0 && lower)
 			r = list_lower(&merge);

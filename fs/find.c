@@ -74,6 +74,9 @@ static int find_orphan(struct fs *fs, uint64_t ino, struct node **ret)
 
 	if (r < 0)
 		return r == -ENOENT ? FS_ABSENT : r;
+	/* It was about to change places with a directory that was to become one. */
+	if (whiteout_is_at(fs->orphans, orphan_name(ino).s, &st))
+		return FS_ABSENT;
 	made.type = st.st_mode & S_IFMT;
 	made.real = st.st_ino;
 	*ret = nodes_get_or_add(&fs->nodes, &made, &is_new);

@@ -138,7 +138,9 @@ struct fs {
  * cannot be used, the branches are read themselves; or negative errno.
  */
 enum { FS_STALE_CHAIN = 1 };
-/* A restart that fails leaves all that is on disk; -EPROTO: the chain index is not the one it was.
+/*
+ * A restart that fails leaves all that is on disk; -EPROTO: the chain index is not the one it was.
+ * -EOPNOTSUPP: lower names could not be hidden in upper, which takes no whiteouts of any kind.
  */
 int fs_open(const struct fs_config *config, struct fs **ret);
 /*

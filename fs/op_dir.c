@@ -139,24 +139,45 @@ static uint64_t number_at(struct fs *fs, struct node *dir, const char *name)
 	return fs_lookup(fs, dir, name, &entry) == FS_FOUND ? entry.node->ino : 0;
 }
 
-/*
- * Whether an earlier worker has done it: what was to move, the number that it noted, is
- * where it was to go and not where it was.
- */
-static bool has_moved(struct fs *fs, struct node *olddir, const char *name, struct node *newdir,
-		      const char *newname)
+/* Whether a file that moves can have both names for a moment (rename.c: move_by_link). */
+static bool can_have_both(struct fs *fs)
 {
-	uint64_t ino;
-
-	return attempt_was_begun(&ino) && ino && number_at(fs, newdir, newname) == ino &&
-	       number_at(fs, olddir, name) != ino;
+	return fs->caps.style.format == WHITEOUT_XATTR;
 }
 
-/* What stands at the old name then is an empty directory, if the two had changed places first. */
-static int finish_move(struct fs *fs, struct node *olddir, const char *name, unsigned int flags)
+/* What is to move, for the worker after; 0 if that must not think so, of two names of one file. */
+static uint64_t moving(struct fs *fs, struct node *olddir, const char *name, struct node *newdir,
+		       const char *newname)
 {
-	int r = flags & RENAME_EXCHANGE ? 0 : fs_rmdir(fs, olddir, name);
+	uint64_t ino = number_at(fs, olddir, name);
 
+	return can_have_both(fs) && number_at(fs, newdir, newname) == ino ? 0 : ino;
+}
+
+/*
+ * Whether an earlier worker has done it: what was to move, the number *ino that it noted, is
+ * where it was to go and, but for one case, not where it was.
+ */
+static bool has_moved(struct fs *fs, struct node *olddir, const char *name, struct node *newdir,
+		      const char *newname, uint64_t *ino)
+{
+	return attempt_was_begun(ino) && *ino && number_at(fs, newdir, newname) == *ino &&
+	       (can_have_both(fs) || number_at(fs, olddir, name) != *ino);
+}
+
+/*
+ * What stands at the old name then is an empty directory, if the two had changed places first; or
+ * still the file that moved (rename.c: move_by_link).
+ */
+static int finish_move(struct fs *fs, struct node *olddir, const char *name, uint64_t ino,
+		       unsigned int flags)
+{
+	int r;
+
+	if (flags & RENAME_EXCHANGE)
+		return 0;
+	r = number_at(fs, olddir, name) == ino ? fs_unlink(fs, olddir, name)
+					       : fs_rmdir(fs, olddir, name);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -166,14 +187,15 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 	cleanup_node struct node *olddir = op_node(req, parent);
 	cleanup_node struct node *newdir = olddir ? op_node(req, newparent) : NULL;
 	struct fs *fs = op_fs(req);
+	uint64_t ino;
 
 	if (!newdir)
 		return;
-	if (has_moved(fs, olddir, name, newdir, newname)) {
-		op_reply(req, finish_move(fs, olddir, name, flags));
+	if (has_moved(fs, olddir, name, newdir, newname, &ino)) {
+		op_reply(req, finish_move(fs, olddir, name, ino, flags));
 		return;
 	}
-	attempt_begin(number_at(fs, olddir, name));
+	attempt_begin(moving(fs, olddir, name, newdir, newname));
 	op_reply(req, fs_rename(fs, olddir, name, newdir, newname, flags));
 }
 

@@ -73,29 +73,49 @@ static const char *origin_xattr(int scratch, bool user_only)
 	return NULL;
 }
 
+/* A device in the place of a name is only good if it can be put there in one step. */
+static bool can_rename_whiteout(int scratch)
+{
+	struct stat st;
+
+	return fd_rename(scratch, a, scratch, b, RENAME_WHITEOUT) == 0 &&
+	       fd_stat(scratch, a, &st) == 0 && whiteout_is_device(&st);
+}
+
+/* What whiteouts may be, where they can be: those in the place of a directory need an exchange. */
+static unsigned int formats_for(const struct fs_config *config, const struct caps *caps)
+{
+	unsigned int formats = WHITEOUT_AS_FILE;
+
+	if (config->file_whiteouts)
+		return formats;
+	if (caps->can_exchange && caps->can_rename_whiteout)
+		formats |= WHITEOUT_AS_DEVICE;
+	if (caps->can_exchange)
+		formats |= WHITEOUT_AS_XATTR;
+	return formats;
+}
+
 int probe_upper(const struct fs_config *config, int scratch, struct caps *ret)
 {
 	struct caps caps = { 0 };
 	ssize_t n;
-	int r = whiteout_probe(scratch, config->user_xattrs, &caps.style);
+	int r = make_files(scratch);
 
-	if (r == 0)
-		r = make_files(scratch);
 	if (r < 0)
 		return r;
 	caps.origin_xattr = origin_xattr(scratch, config->user_xattrs);
 	caps.can_exchange = fd_rename(scratch, a, scratch, b, RENAME_EXCHANGE) == 0;
-	caps.can_rename_whiteout = caps.style.format == WHITEOUT_DEVICE &&
-				   fd_rename(scratch, a, scratch, b, RENAME_WHITEOUT) == 0;
+	caps.can_rename_whiteout = can_rename_whiteout(scratch);
 	n = xattr_get(config->upper, "system.posix_acl_default", NULL, 0);
 	caps.can_acl = n >= 0 || n == -ENODATA;
 	n = xattr_get(config->upper, "user.cairn.probe", NULL, 0);
 	caps.can_user_xattr = n >= 0 || n == -ENODATA;
 	unlinkat(scratch, a, 0);
 	unlinkat(scratch, b, 0);
-	/* A device in the place of a name is only good if it can be put there in one step. */
-	if (!caps.can_exchange || !caps.can_rename_whiteout || config->file_whiteouts)
-		caps.style.format = WHITEOUT_FILE;
+	r = whiteout_probe(scratch, formats_for(config, &caps), config->user_xattrs, &caps.style);
+	if (r < 0)
+		return r;
 	*ret = caps;
 	return 0;
 }

@@ -74,14 +74,10 @@ void remove_note(struct fs *fs, struct node *node, struct node *dir, const char 
 /* Takes one of several names of a file in upper away. */
 static int unlink_one(struct fs *fs, int dirfd, const char *name, bool whiteout)
 {
-	cleanup_staged struct staged staged = { 0 };
 	int r = 0;
 
-	if (whiteout && fs->caps.style.format == WHITEOUT_DEVICE) {
-		staged_init(fs, &staged);
-		r = whiteout_create(&fs->caps.style, staged.dirfd, staged.name);
-		return r < 0 ? r : staged_publish(&staged, dirfd, name, 0);
-	}
+	if (whiteout && whiteout_takes_place(&fs->caps.style))
+		return hide_place(fs, dirfd, name, 0);
 	if (whiteout)
 		r = whiteout_create(&fs->caps.style, dirfd, name);
 	if (r < 0 && r != -EEXIST)
@@ -93,12 +89,12 @@ static int unlink_one(struct fs *fs, int dirfd, const char *name, bool whiteout)
 static int make_orphan(struct fs *fs, struct node *node, ino_t real, int dirfd, const char *name,
 		       bool whiteout)
 {
-	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
+	bool takes_place = whiteout && whiteout_takes_place(&fs->caps.style);
 	int r = 0;
 
 	/* Where its data are is found by its name as yet. */
 	r = metacopy_pin(fs, node);
-	if (r == 0 && whiteout && !with_device)
+	if (r == 0 && whiteout && !takes_place)
 		r = whiteout_create(&fs->caps.style, dirfd, name);
 	if (r < 0 && r != -EEXIST)
 		return r;
@@ -106,9 +102,10 @@ static int make_orphan(struct fs *fs, struct node *node, ino_t real, int dirfd, 
 	/* Renaming a name to another of the same file would do nothing, and succeed. */
 	if (orphan_is_kept(fs, node->ino, real))
 		r = unlink_one(fs, dirfd, name, whiteout);
+	else if (takes_place)
+		r = hide_orphaned(fs, dirfd, name, node->type, node->ino);
 	else
-		r = fd_rename(dirfd, name, fs->orphans, orphan_name(node->ino).s,
-			      with_device ? RENAME_WHITEOUT : 0);
+		r = fd_rename(dirfd, name, fs->orphans, orphan_name(node->ino).s, 0);
 	pthread_mutex_unlock(&fs->orphans_lock);
 	if (r < 0)
 		return r;
@@ -151,7 +148,7 @@ static int take_name(struct fs *fs, struct node *node, struct node *dir, int dir
 		return r;
 	st->st_nlink = r == UPPER_OBJECT ? st->st_nlink : 0;
 	if (r != UPPER_OBJECT)
-		return whiteout ? whiteout_create(&fs->caps.style, dirfd, name) : -ENOENT;
+		return whiteout ? hide_free(fs, dirfd, name) : -ENOENT;
 	r = may_unlink(node, dir, name, st);
 	if (r != 0)
 		return r < 0 ? r : unlink_one(fs, dirfd, name, whiteout);

@@ -5,7 +5,7 @@
  * A lower directory is not copied: its upper part gets a redirect that names
  * the lower one, and moves.  A directory without a lower part that comes to
  * stand where lower has a directory is made opaque first.  A whiteout is left
- * behind, by the same system call, where a lower object would appear.
+ * behind, by the same system call if that can be, where a lower object would appear.
  *
  * Whatever stands at the new name is prepared so that one rename finishes the
  * matter: a file is given a name among the orphans besides; a directory whose
@@ -200,7 +200,7 @@ static int replace_by_swap(struct fs *fs, struct end *from, struct end *to, bool
 	if (r == 0)
 		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
 	if (r == 0 && whiteout)
-		r = whiteout_create(&fs->caps.style, from->ref->fd, from->name);
+		r = hide_free(fs, from->ref->fd, from->name);
 	if (r < 0 && r != -EEXIST)
 		return r;
 	r = fd_rename(from->ref->fd, from->name, fs->orphans, orphan_name(to->entry.node->ino).s,
@@ -232,36 +232,89 @@ static int prepare_replaced(struct fs *fs, struct end *to)
 }
 
 /*
+ * Moves a file onto one that shows, and leaves a whiteout by xattr: it has both names for a moment,
+ * as no call does all of it, and neither file can get lost (op_dir.c knows what that looks like).
+ */
+static int move_by_link(struct fs *fs, struct end *from, struct end *to)
+{
+	cleanup_staged struct staged staged;
+	int r;
+
+	staged_init(fs, &staged);
+	if (linkat(from->ref->fd, from->name, staged.dirfd, staged.name, 0) < 0)
+		return -errno;
+	r = staged_publish(&staged, to->ref->fd, to->name, 0);
+	return r < 0 ? r : hide_place(fs, from->ref->fd, from->name, 0);
+}
+
+/*
+ * Moves to where nothing shows, or only an empty directory, and leaves a whiteout by xattr: that is
+ * put at the new name first, and they change places.
+ */
+static int move_by_exchange(struct fs *fs, struct end *from, struct end *to, int at_target)
+{
+	int r = whiteout_admit(&fs->caps.style, from->ref->fd);
+
+	if (r == 0)
+		r = hide_place(fs, to->ref->fd, to->name,
+			       at_target == UPPER_OBJECT ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+	if (r == 0)
+		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
+	return r;
+}
+
+/* Moves to a name where `at`, a whiteout, stands: they change places, and it serves there. */
+static int move_to_whiteout(struct fs *fs, struct end *from, struct end *to, const struct stat *at,
+			    bool whiteout)
+{
+	int r = S_ISREG(at->st_mode) ? whiteout_admit(&fs->caps.style, from->ref->fd) : 0;
+
+	if (r == 0)
+		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
+	if (r == 0 && !whiteout && unlinkat(from->ref->fd, from->name, 0) < 0)
+		r = -errno;
+	return r;
+}
+
+/* Moves to a name where no whiteout stands, leaving one of another format than beside the name. */
+static int move_from(struct fs *fs, struct end *from, struct end *to, int at_target)
+{
+	if (fs->caps.style.format == WHITEOUT_DEVICE)
+		return fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_WHITEOUT);
+	if (to->entry.node && !S_ISDIR(to->entry.node->type))
+		return move_by_link(fs, from, to);
+	return move_by_exchange(fs, from, to, at_target);
+}
+
+/*
  * The rename itself, with both directories' names held.  `whiteout`: leave one.
  */
 static int move(struct fs *fs, struct end *from, struct end *to, bool whiteout)
 {
-	bool with_device = whiteout && fs->caps.style.format == WHITEOUT_DEVICE;
+	bool takes_place = whiteout && whiteout_takes_place(&fs->caps.style);
+	bool is_dir = S_ISDIR(from->entry.node->type);
 	struct stat st;
 	int at_target = upper_probe(to->ref->fd, to->name, &st);
 	int r = at_target < 0 ? at_target : 0;
 
-	if (r == 0 && whiteout && !with_device)
+	if (r == 0 && whiteout && !takes_place)
 		r = whiteout_create(&fs->caps.style, from->ref->fd, from->name);
 	if (r < 0 && r != -EEXIST)
 		return r;
-	if (at_target == UPPER_WHITEOUT && !fs->caps.can_exchange &&
-	    S_ISDIR(from->entry.node->type)) {
+	if (at_target == UPPER_WHITEOUT && is_dir && !fs->caps.can_exchange) {
 		r = whiteout_free_name(to->ref->fd, to->name);
 		if (r < 0)
 			return r;
 		at_target = UPPER_HIDDEN;
 	}
-	if (at_target == UPPER_WHITEOUT && S_ISDIR(from->entry.node->type)) {
-		/* A directory cannot replace the device: they change places, and it serves there.
-		 */
-		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, RENAME_EXCHANGE);
-		if (r == 0 && !whiteout && unlinkat(from->ref->fd, from->name, 0) < 0)
-			r = -errno;
-		return r;
-	}
-	r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name,
-		      with_device ? RENAME_WHITEOUT : 0);
+	/* A directory cannot replace what is none, nor can a file leave another behind. */
+	if (at_target == UPPER_WHITEOUT &&
+	    (is_dir || (takes_place && fs->caps.style.format == WHITEOUT_XATTR)))
+		return move_to_whiteout(fs, from, to, &st, whiteout);
+	if (takes_place)
+		r = move_from(fs, from, to, at_target);
+	else
+		r = fd_rename(from->ref->fd, from->name, to->ref->fd, to->name, 0);
 	if (r == 0 && at_target == UPPER_HIDDEN)
 		r = whiteout_remove_file(to->ref->fd, to->name);
 	return r;
@@ -356,6 +409,8 @@ static int replace(struct fs *fs, struct end *from, struct end *to)
 		pthread_mutex_unlock(&to->entry.node->lock);
 		node_links_changed(to->entry.node);
 	}
+	if (whiteout && to->entry.node && fs->caps.style.format == WHITEOUT_XATTR)
+		node_links_changed(from->entry.node); /* it had one more for a moment */
 	if (to->entry.node)
 		remove_note(fs, to->entry.node, to->dir, to->name);
 	node_remove_alias(from->entry.node, from->dir, from->name);

@@ -98,6 +98,17 @@ static bool is_shortage(int r)
 	}
 }
 
+/* Says why there is no mount. */
+static void complain(const struct daemon *daemon, int r)
+{
+	if (r == -EOPNOTSUPP && daemon->options.upperdir)
+		daemon_complain("upperdir %s takes no whiteouts%s", daemon->options.upperdir,
+				daemon->options.file_whiteouts ? " that are .wh. files"
+							       : ", neither devices nor files");
+	else
+		daemon_complain("%s: %s", daemon->options.mountpoint, strerror(-r));
+}
+
 int daemon_serve(struct daemon *daemon, const struct supervised *supervised)
 {
 	struct fs *fs = NULL;
@@ -134,7 +145,7 @@ int daemon_serve(struct daemon *daemon, const struct supervised *supervised)
 	else
 		fs_close(fs);
 	if (r < 0)
-		daemon_complain("%s: %s", daemon->options.mountpoint, strerror(-r));
+		complain(daemon, r);
 	if (r < 0)
 		return is_shortage(r) ? WORKER_SHORT : WORKER_FAILED;
 	return WORKER_DONE;

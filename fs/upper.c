@@ -202,7 +202,7 @@ int upper_probe(int dirfd, const char *name, struct stat *st)
 	}
 	if (r < 0)
 		return r;
-	return whiteout_is_device(st) ? UPPER_WHITEOUT : UPPER_OBJECT;
+	return whiteout_is_at(dirfd, name, st) ? UPPER_WHITEOUT : UPPER_OBJECT;
 }
 
 int upper_check_name(const char *name)

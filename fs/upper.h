@@ -23,11 +23,11 @@ struct fd_ref *upper_open_copied(struct fs *fs, struct node *node, int *error);
 /* What upper says of a name. */
 enum upper_verdict {
 	UPPER_NOTHING, /* not there: lower decides */
-	UPPER_WHITEOUT, /* hidden by a device in its place */
+	UPPER_WHITEOUT, /* hidden by what is in its place: a device, or a file that says so */
 	UPPER_HIDDEN, /* hidden by a `.wh.` file beside it, its place is free */
 	UPPER_OBJECT,
 };
-/* An upper_verdict, with *st set for UPPER_OBJECT; or negative errno. */
+/* An upper_verdict, with *st set for UPPER_OBJECT and UPPER_WHITEOUT; or negative errno. */
 int upper_probe(int dirfd, const char *name, struct stat *st);
 
 /* The number that an object in upper, without a lower part, has already; 0: none. */
@@ -115,6 +115,21 @@ void staged_done(struct staged *staged);
  * RENAME_NOREPLACE, or RENAME_EXCHANGE (what was there is then what is staged).
  */
 int staged_publish(struct staged *staged, int dirfd, const char *name, unsigned int flags);
+
+/* --- whiteouts in upper (hide.c), with the names of `dirfd` held --- */
+
+/* Puts one at a name that is free; -EEXIST if a mark of it is there. */
+int hide_free(struct fs *fs, int dirfd, const char *name);
+
+/*
+ * Where whiteouts take the place of names: puts one there in one step. flags as of staged_publish;
+ * what was there is gone.
+ */
+int hide_place(struct fs *fs, int dirfd, const char *name, unsigned int flags);
+
+/* The same, and what was there, of that type, is among the orphans as `ino`; orphans_lock is held.
+ */
+int hide_orphaned(struct fs *fs, int dirfd, const char *name, mode_t type, uint64_t ino);
 
 /* --- who creates (creds.c) --- */
 

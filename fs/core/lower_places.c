@@ -17,17 +17,6 @@ struct fd_ref *place_fd(struct object *dir, size_t i, int *error)
 	return trail_open(place->trail, dirs->branches[place->branch], dirs->fds, error);
 }
 
-/* Whatever its directory's mark says, which decides what listings show (Linux 6.18). */
-static bool is_xattr_whiteout(int dirfd, const char *name, const struct stat *st)
-{
-	cleanup_fd int fd = -1;
-
-	if (!S_ISREG(st->st_mode) || st->st_size > 0)
-		return false;
-	fd = fd_open(dirfd, name, O_PATH, 0);
-	return fd >= 0 && whiteout_is_xattr(fd);
-}
-
 int place_probe(int dirfd, const char *name, struct stat *st)
 {
 	int r = fd_stat(dirfd, name, st);
@@ -38,7 +27,7 @@ int place_probe(int dirfd, const char *name, struct stat *st)
 	}
 	if (r < 0)
 		return r;
-	return whiteout_is_device(st) || is_xattr_whiteout(dirfd, name, st) ? HIDDEN : OBJECT;
+	return whiteout_is_at(dirfd, name, st) ? HIDDEN : OBJECT;
 }
 
 void finding_done(struct finding *finding)

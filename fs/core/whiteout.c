@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "core/whiteout.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -12,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/xattr.h"
+#include "core/nesting.h"
 #include "core/redirect.h"
 
 static const char *const opaque_xattrs[] = {
@@ -28,6 +30,8 @@ static const char *const private_prefixes[] = {
 
 bool whiteout_is_private_xattr(const char *name)
 {
+	if (nesting_is_escaped(name))
+		return false;
 	for (size_t i = 0; i < sizeof(private_prefixes) / sizeof(*private_prefixes); i++) {
 		if (strncmp(name, private_prefixes[i], strlen(private_prefixes[i])) == 0)
 			return true;
@@ -40,10 +44,26 @@ bool whiteout_is_device(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
 
-bool whiteout_is_xattr(int fd)
+static bool is_marked(int fd)
 {
 	return xattr_get(fd, "trusted.overlay.whiteout", NULL, 0) >= 0 ||
 	       xattr_get(fd, "user.overlay.whiteout", NULL, 0) >= 0;
+}
+
+bool whiteout_is(int fd, const struct stat *st)
+{
+	return whiteout_is_device(st) ||
+	       (S_ISREG(st->st_mode) && st->st_size == 0 && is_marked(fd));
+}
+
+bool whiteout_is_at(int dirfd, const char *name, const struct stat *st)
+{
+	cleanup_fd int fd = -1;
+
+	if (!S_ISREG(st->st_mode) || st->st_size > 0)
+		return whiteout_is_device(st);
+	fd = fd_open(dirfd, name, O_PATH, 0);
+	return fd >= 0 && is_marked(fd);
 }
 
 bool whiteout_is_mark_name(const char *name)
@@ -66,6 +86,28 @@ static bool mark_name(char mark[NAME_MAX + 1], const char *name)
 	return snprintf(mark, NAME_MAX + 1, WHITEOUT_PREFIX "%s", name) <= NAME_MAX;
 }
 
+/* Sets the mark overlay.NAME. */
+static int set_mark(const struct whiteout_style *style, int fd, const char *mark, const char *value)
+{
+	char name[64];
+
+	if (!style->xattr_prefix)
+		return -EOPNOTSUPP;
+	snprintf(name, sizeof(name), "%s%s", style->xattr_prefix, mark);
+	return xattr_set(fd, name, value, strlen(value), 0);
+}
+
+/* Who reads it as a branch later, as an ordinary user, has to be allowed to read its xattrs. */
+static int create_marked(const struct whiteout_style *style, int dirfd, const char *name)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_CREAT | O_EXCL | O_WRONLY, 0644);
+	int r = fd < 0 ? fd : set_mark(style, fd, "whiteout", "y");
+
+	if (fd >= 0 && r < 0)
+		unlinkat(dirfd, name, 0);
+	return r;
+}
+
 int whiteout_create(const struct whiteout_style *style, int dirfd, const char *name)
 {
 	char mark[NAME_MAX + 1];
@@ -73,6 +115,8 @@ int whiteout_create(const struct whiteout_style *style, int dirfd, const char *n
 
 	if (style->format == WHITEOUT_DEVICE)
 		return mknodat(dirfd, name, S_IFCHR, makedev(0, 0)) < 0 ? -errno : 0;
+	if (style->format == WHITEOUT_XATTR)
+		return create_marked(style, dirfd, name);
 	if (!mark_name(mark, name))
 		return -ENAMETOOLONG;
 	fd = fd_open(dirfd, mark, O_CREAT | O_EXCL | O_WRONLY, 0);
@@ -130,6 +174,31 @@ bool whiteout_may_be_xattr(int dirfd)
 	return has_opaque_xattr(dirfd, 'x');
 }
 
+int whiteout_admit(const struct whiteout_style *style, int dirfd)
+{
+	if (has_opaque_xattr(dirfd, 'x') || has_opaque_xattr(dirfd, 'y'))
+		return 0;
+	return set_mark(style, dirfd, "opaque", "x");
+}
+
+/* Removes the whiteouts by xattr in a directory. */
+static int remove_marked(int dirfd)
+{
+	cleanup_dir DIR *stream = NULL;
+	struct dirent *entry;
+	struct stat st;
+	int r = fd_opendir(dirfd, &stream);
+
+	while (r == 0 && (errno = 0, entry = readdir(stream))) {
+		if (fd_stat(dirfd, entry->d_name, &st) < 0 || !S_ISREG(st.st_mode) ||
+		    !whiteout_is_at(dirfd, entry->d_name, &st))
+			continue;
+		if (unlinkat(dirfd, entry->d_name, 0) < 0)
+			r = -errno;
+	}
+	return r < 0 ? r : -errno;
+}
+
 int opaque_get(int fd)
 {
 	struct stat st;
@@ -143,13 +212,12 @@ int opaque_get(int fd)
 
 int opaque_set(const struct whiteout_style *style, int fd)
 {
-	char name[64];
-	int mark;
+	int mark = whiteout_may_be_xattr(fd) ? remove_marked(fd) : 0;
 
-	if (style->xattr_prefix) {
-		snprintf(name, sizeof(name), "%sopaque", style->xattr_prefix);
-		return xattr_set(fd, name, "y", 1, 0);
-	}
+	if (mark < 0)
+		return mark;
+	if (style->xattr_prefix)
+		return set_mark(style, fd, "opaque", "y");
 	mark = fd_open(fd, WHITEOUT_OPAQUE_FILE, O_CREAT | O_EXCL | O_WRONLY, 0);
 	if (mark < 0)
 		return mark == -EEXIST ? 0 : mark;
@@ -157,21 +225,39 @@ int opaque_set(const struct whiteout_style *style, int fd)
 	return 0;
 }
 
-static bool can_mknod(int dirfd)
+/* The namespace in which the scratch directory `fd` takes marks; NULL: in none. */
+static const char *find_prefix(int fd, bool user_only)
 {
-	static const char name[] = "probe-device";
+	if (!user_only && xattr_set(fd, "trusted.overlay.opaque", "x", 1, 0) == 0)
+		return "trusted.overlay.";
+	return xattr_set(fd, "user.overlay.opaque", "x", 1, 0) == 0 ? "user.overlay." : NULL;
+}
+
+/* Whether a whiteout can be made in a scratch directory, and is there then. */
+static bool can_create(const struct whiteout_style *style, int dirfd)
+{
+	static const char name[] = "gone";
+	struct stat st;
 	bool can;
 
+	if (style->format == WHITEOUT_XATTR && !style->xattr_prefix)
+		return false;
+	can = whiteout_create(style, dirfd, name) == 0;
+	if (can && style->format == WHITEOUT_FILE)
+		can = whiteout_has_file(dirfd, name) == 1;
+	else if (can)
+		can = fd_stat(dirfd, name, &st) == 0 && whiteout_is_at(dirfd, name, &st);
 	unlinkat(dirfd, name, 0);
-	can = mknodat(dirfd, name, S_IFCHR, makedev(0, 0)) == 0;
-	unlinkat(dirfd, name, 0);
+	whiteout_remove_file(dirfd, name);
 	return can;
 }
 
-int whiteout_probe(int dirfd, bool user_only, struct whiteout_style *ret)
+int whiteout_probe(int dirfd, unsigned int formats, bool user_only, struct whiteout_style *ret)
 {
-	static const char name[] = "probe-xattr";
-	struct whiteout_style style = { .format = WHITEOUT_FILE };
+	static const enum whiteout_format order[] = { WHITEOUT_DEVICE, WHITEOUT_FILE,
+						      WHITEOUT_XATTR };
+	static const char name[] = "probe-marks";
+	struct whiteout_style style = { 0 };
 	cleanup_fd int fd = -1;
 	int r;
 
@@ -181,15 +267,17 @@ int whiteout_probe(int dirfd, bool user_only, struct whiteout_style *ret)
 	fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
-	if (can_mknod(dirfd))
-		style.format = WHITEOUT_DEVICE;
-	if (!user_only && xattr_set(fd, "trusted.overlay.opaque", "y", 1, 0) == 0)
-		style.xattr_prefix = "trusted.overlay.";
-	else if (xattr_set(fd, "user.overlay.opaque", "y", 1, 0) == 0)
-		style.xattr_prefix = "user.overlay.";
+	style.xattr_prefix = find_prefix(fd, user_only);
+	r = -EOPNOTSUPP;
+	for (size_t i = 0; i < sizeof(order) / sizeof(*order) && r < 0; i++) {
+		style.format = order[i];
+		if (formats & 1U << order[i] && can_create(&style, fd))
+			r = 0;
+	}
 	unlinkat(dirfd, name, AT_REMOVEDIR);
-	*ret = style;
-	return 0;
+	if (r == 0)
+		*ret = style;
+	return r;
 }
 
 static const char trusted_metacopy[] = "trusted.overlay.metacopy";
@@ -203,12 +291,7 @@ bool metacopy_get(int fd, unsigned int spaces)
 
 int metacopy_set(const struct whiteout_style *style, int fd)
 {
-	char name[64];
-
-	if (!style->xattr_prefix)
-		return -EOPNOTSUPP;
-	snprintf(name, sizeof(name), "%smetacopy", style->xattr_prefix);
-	return xattr_set(fd, name, "", 0, 0);
+	return set_mark(style, fd, "metacopy", "");
 }
 
 static int remove_mark(int fd, const char *name)

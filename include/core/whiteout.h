@@ -7,6 +7,7 @@
  *   a file `.wh.NAME`                              AUFS, OCI layers, containers/storage
  *   an empty file with an overlay.whiteout xattr   kernel overlayfs (6.7), in a
  *                                                  directory whose opaque mark is `x`
+ * The last can be made inside another union mount, which takes the others for marks of its own.
  * Opaque directories (hide all lower names):
  *   trusted.overlay.opaque, user.overlay.opaque or user.fuseoverlayfs.opaque = `y`
  *   a file `.wh..wh..opq` in the directory
@@ -29,6 +30,14 @@
 enum whiteout_format {
 	WHITEOUT_DEVICE, /* character device 0:0 */
 	WHITEOUT_FILE, /* .wh.NAME */
+	WHITEOUT_XATTR, /* an empty file that says so in an xattr */
+};
+/* Sets of formats. */
+enum {
+	WHITEOUT_AS_DEVICE = 1 << WHITEOUT_DEVICE,
+	WHITEOUT_AS_FILE = 1 << WHITEOUT_FILE,
+	WHITEOUT_AS_XATTR = 1 << WHITEOUT_XATTR,
+	WHITEOUT_AS_ANY = WHITEOUT_AS_DEVICE | WHITEOUT_AS_FILE | WHITEOUT_AS_XATTR,
 };
 
 /* How marks are written in one upper or one store; constant once probed. */
@@ -38,18 +47,30 @@ struct whiteout_style {
 };
 
 /*
- * Finds out by trying, in the scratch directory `dirfd`, what marks can be
- * written there; xattrs of the user namespace only, if so wanted.  -EOPNOTSUPP: none at all.
+ * Finds out by trying, in the scratch directory `dirfd`, what marks can be written there: the
+ * first of `formats` in the order of the enum; xattrs of the user namespace only, if so wanted.
+ * -EOPNOTSUPP: none of these formats.
  */
-int whiteout_probe(int dirfd, bool user_only, struct whiteout_style *ret);
+int whiteout_probe(int dirfd, unsigned int formats, bool user_only, struct whiteout_style *ret);
+
+/* Whether whiteouts stand at the name that they hide, and not beside it. */
+static inline bool whiteout_takes_place(const struct whiteout_style *style)
+{
+	return style->format != WHITEOUT_FILE;
+}
 
 /* Whether `st` is a whiteout of the device format. */
 bool whiteout_is_device(const struct stat *st);
 
 /* Whether empty files in a directory may be whiteouts by xattr: its opaque mark is `x`. */
 bool whiteout_may_be_xattr(int dirfd);
-/* Whether the empty file `fd` carries a whiteout xattr. */
-bool whiteout_is_xattr(int fd);
+/*
+ * Whether an object is a whiteout, a device or by xattr, given its attributes: by an O_PATH
+ * descriptor, or by its name.  An xattr counts whatever its directory's mark says, which decides
+ * what listings show (Linux 6.18).
+ */
+bool whiteout_is(int fd, const struct stat *st);
+bool whiteout_is_at(int dirfd, const char *name, const struct stat *st);
 
 /* The name that `.wh.NAME` hides, or NULL if `name` is no such mark. */
 const char *whiteout_hidden_name(const char *name);
@@ -57,7 +78,13 @@ const char *whiteout_hidden_name(const char *name);
 /* Whether `name` is a mark and may not be shown: `.wh.NAME` and `.wh..wh..*`. */
 bool whiteout_is_mark_name(const char *name);
 
-/* Writes a whiteout for `name` in `dirfd`, replacing nothing: -EEXIST if something is there. */
+/* Before whiteouts by xattr are put into `dirfd`: has listings look for them. */
+int whiteout_admit(const struct whiteout_style *style, int dirfd);
+
+/*
+ * Writes a whiteout for `name` in `dirfd`, replacing nothing: -EEXIST if something is there.  One
+ * by xattr is an empty file for a moment, so it is to be made where nobody looks.
+ */
 int whiteout_create(const struct whiteout_style *style, int dirfd, const char *name);
 
 /* Puts `.wh.NAME` in the place of a whiteout that is a device: `name` is free then, and hidden. */
@@ -76,6 +103,7 @@ enum opaque {
 
 /* What a directory says of itself; `fd` may be O_PATH. Negative errno on failure. */
 int opaque_get(int fd);
+/* Whiteouts by xattr in it are removed: they hide nothing any more, and would be listed. */
 int opaque_set(const struct whiteout_style *style, int fd);
 
 /*
@@ -97,7 +125,10 @@ int metacopy_set(const struct whiteout_style *style, int fd);
 /* Takes the mark away, and then the redirect, which meant the data. */
 int metacopy_remove(int fd);
 
-/* Whether an xattr belongs to a union filesystem and is not the user's to see or set. */
+/*
+ * Whether an xattr, by its name on disk, belongs to a union filesystem and is not the user's to
+ * see or set. Those of a mount inside, which are escaped (core/nesting.h), are the user's.
+ */
 bool whiteout_is_private_xattr(const char *name);
 
 #endif

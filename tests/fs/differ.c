@@ -37,9 +37,10 @@ static const char usage[] =
 	"  --kills N            the daemon's worker is killed N times a second\n"
 	"  --full tmpfs|ext4    upper is on a small filesystem that runs full; needs root\n"
 	"  --userns             all of it as root of a user namespace; needs root\n"
-	"  --profile all|kernel|mixed\n"
+	"  --profile all|kernel|mixed|nested\n"
 	"                       marks of all formats; only those that kernel overlayfs reads,\n"
-	"                       and compare with it; each for half of the seeds (mixed)\n"
+	"                       and compare with it; each for half of the seeds (mixed); those of\n"
+	"                       kernel overlayfs that can be made in a union mount (needs root)\n"
 	"  --disable KIND,...   leave operations out; long-names: names that .wh. does not fit "
 	"before\n"
 	"  --seconds N          begin no new seed after so long\n"
@@ -137,6 +138,7 @@ static int set_option(struct options *options, struct totals *totals, int c)
 		break;
 	case 'p':
 		options->profile = optarg;
+		options->is_nested = strcmp(optarg, "nested") == 0;
 		break;
 	case 'x':
 		return parse_disabled(options, optarg);
@@ -203,7 +205,7 @@ static int parse_options(struct options *options, struct totals *totals, int arg
 	if (optind < argc || options->n_threads < 1 || options->n_threads > MAX_THREADS ||
 	    options->n_ops < 1 ||
 	    (strcmp(options->profile, "mixed") != 0 && strcmp(options->profile, "all") != 0 &&
-	     strcmp(options->profile, "kernel") != 0) ||
+	     strcmp(options->profile, "kernel") != 0 && !options->is_nested) ||
 	    (options->full &&
 	     (options->n_threads > 1 || options->shared ||
 	      (strcmp(options->full, "ext4") != 0 && strcmp(options->full, "tmpfs") != 0))))

@@ -206,6 +206,7 @@ struct options {
 	bool is_root; /* may make devices and trusted.* */
 	bool has_ids; /* may be other users */
 	bool disabled[N_OP_KINDS];
+	bool is_nested; /* all of it lies in a union mount */
 	bool no_long_names; /* for which there are no `.wh.` files */
 };
 

@@ -173,7 +173,7 @@ static int generate_program(struct generator *g, const char *dir, struct program
 
 static bool is_for_kernel(uint64_t seed, const struct options *options)
 {
-	return options->is_root && (!strcmp(options->profile, "kernel") ||
+	return options->is_root && (options->is_nested || !strcmp(options->profile, "kernel") ||
 				    (!strcmp(options->profile, "mixed") && seed % 2));
 }
 

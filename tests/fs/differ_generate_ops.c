@@ -153,6 +153,10 @@ static void generate_xattr(struct generator *g, struct op *op)
 		free(op->path2);
 		op->path2 = xstrdup("user.one");
 	}
+	if (g->program->kernel && !strncmp(op->path2, "user.overlay.", 13)) {
+		free(op->path2);
+		op->path2 = xstrdup("trusted.overlay.origin");
+	}
 	op->seed = below(g, 1000000);
 	if (op->kind == OP_SETXATTR || op->kind == OP_FSETXATTR) {
 		op->len = PICK(g, sizes);

@@ -52,13 +52,10 @@ static bool make_parents(struct generator *g, int64_t branch, const char *path)
 	return fine;
 }
 
-/*
- * An x in place of the y would make the directory no longer opaque.  In upper the daemon
- * does not look for them, as nobody writes them there.
- */
-static bool xattr_whiteouts_fit(int64_t branch, const struct entry *dir)
+/* An x in place of the y would make the directory no longer opaque. */
+static bool xattr_whiteouts_fit(const struct entry *dir)
 {
-	return dir->mark < OPAQUE_TRUSTED && branch > 0;
+	return dir->mark < OPAQUE_TRUSTED;
 }
 
 /* Whether there is room for .wh. before the name. */
@@ -69,7 +66,8 @@ static bool wh_fits(const char *path)
 	return strlen(slash ? slash + 1 : path) <= 251;
 }
 
-/* The daemon reads what an earlier mount has written in upper: the same formats. */
+/* The daemon reads what an earlier mount has written in upper: the same formats. MARK_NONE: none.
+ */
 static enum mark whiteout_format(struct generator *g, int64_t branch, const char *path)
 {
 	static const enum mark all[] = { WHITEOUT_CHAR, WHITEOUT_CHAR, WHITEOUT_CHAR,
@@ -82,11 +80,12 @@ static enum mark whiteout_format(struct generator *g, int64_t branch, const char
 	enum mark format = g->program->kernel ? PICK(g, kernel) : PICK(g, all);
 
 	free(parent);
+	if (g->options->is_nested)
+		return xattr_whiteouts_fit(dir) ? WHITEOUT_ATTR : MARK_NONE;
 	if ((format == WHITEOUT_WH && !wh_fits(path)) ||
 	    (format == WHITEOUT_ATTR && !g->options->is_root))
 		return WHITEOUT_CHAR;
-	if ((format == WHITEOUT_ATTR || format == WHITEOUT_ATTR_USER) &&
-	    !xattr_whiteouts_fit(branch, dir))
+	if ((format == WHITEOUT_ATTR || format == WHITEOUT_ATTR_USER) && !xattr_whiteouts_fit(dir))
 		return WHITEOUT_CHAR;
 	return format;
 }
@@ -101,7 +100,10 @@ static void add_whiteout(struct generator *g, int64_t branch, char *path)
 		return;
 	}
 	entry.mark = whiteout_format(g, branch, path);
-	stack_add(&g->program->stack, entry);
+	if (entry.mark == MARK_NONE)
+		free(path);
+	else
+		stack_add(&g->program->stack, entry);
 }
 
 static enum mark opaque_format(struct generator *g, const char *path)

@@ -280,11 +280,15 @@ static void test_xattrs(void)
 	union_end();
 }
 
-/* Marks of union filesystems are neither shown nor to be made through the mount. */
+/*
+ * Marks of union filesystems are neither shown nor to be made through the mount: those that are set
+ * are of a mount inside, and escaped.
+ */
 static void test_marks_are_private(void)
 {
-	const char *names[] = { "trusted.overlay.opaque", "user.overlay.redirect",
-				"user.fuseoverlayfs.opaque", "user.overlay.none" };
+	static const char fuse_name[] = "user.fuseoverlayfs.opaque";
+	const char *names[] = { "trusted.overlay.opaque", "user.overlay.redirect", fuse_name,
+				"user.overlay.none" };
 
 	union_make(1);
 	make_dir(branches[0], "d", 0755);
@@ -303,11 +307,59 @@ static void test_marks_are_private(void)
 		assert_eq(get("d", names[i], NULL, 0), -ENODATA);
 		assert(!is_listed("f", names[i]));
 		assert(!is_listed("d", names[i]));
-		assert_eq(set("f", names[i], "y", 0), -EPERM);
-		assert_eq(set("d", names[i], "y", 0), -EPERM);
-		assert_eq(take_away("d", names[i]), -EPERM);
+		assert_eq(take_away("d", names[i]), names[i] == fuse_name ? -EPERM : -ENODATA);
+		if (!is_root() && *names[i] == 't')
+			continue;
+		assert_eq(set("d", names[i], "y", 0), names[i] == fuse_name ? -EPERM : 0);
+		assert_eq(is_listed("d", names[i]), names[i] != fuse_name);
+		assert_eq(take_away("d", names[i]), names[i] == fuse_name ? -EPERM : 0);
+		assert_eq(get("d", names[i], NULL, 0), -ENODATA);
 	}
 	assert(!is_listed("f", "user.overlay.origin"));
+	assert_eq(stat_at("d").st_nlink, 2); /* opaque as before */
+	assert_streq(list_at("d"), "");
+	union_end();
+}
+
+/* What a mount inside sets is kept as it set it, and means nothing here, now or at the next mount.
+ */
+static void test_marks_of_a_mount_inside(void)
+{
+	char name[300], value[16];
+
+	union_make(1);
+	make_dir(branches[0], "d", 0755);
+	make_file(branches[0], "d/below", "b");
+	make_file(branches[0], "empty", "");
+	try_xattr(branches[0], "empty", "user.overlay.overlay.kept", "k");
+	union_open();
+	assert_eq(set("d", "user.overlay.opaque", "y", XATTR_CREATE), 0);
+	assert_eq(set("d", "user.overlay.opaque", "y", XATTR_CREATE), -EEXIST);
+	assert_eq(set("d", "user.overlay.overlay.opaque", "deep", 0), 0);
+	assert_eq(set("d", "user.overlay.redirect", "../x", 0), 0);
+	assert_eq(get("empty", "user.overlay.kept", value, sizeof(value)), 1);
+	assert_eq(set("empty", "user.overlay.whiteout", "y", 0), 0); /* and it is copied up */
+	union_reopen();
+	assert_streq(list_at(""), "d empty ");
+	assert_streq(list_at("d"), "below ");
+	assert_streq(read_at("d/below"), "b");
+	assert_eq(get("d", "user.overlay.opaque", value, sizeof(value)), 1);
+	assert_eq(get("d", "user.overlay.overlay.opaque", value, sizeof(value)), 4);
+	assert(is_listed("d", "user.overlay.overlay.opaque"));
+	assert(!is_listed("d", "user.overlay.overlay.overlay.opaque"));
+	assert(is_listed("empty", "user.overlay.kept"));
+	assert(is_listed("empty", "user.overlay.whiteout"));
+	assert_eq(get("empty", "user.overlay.kept", value, sizeof(value)), 1);
+	/* The escape makes it longer than a name can be. */
+	memset(name, 'n', sizeof(name));
+	memcpy(name, "user.overlay.", 13);
+	name[255 - 8] = '\0';
+	assert_eq(set("d", name, "y", 0), 0);
+	name[255 - 8] = 'n';
+	name[255 - 7] = '\0';
+	assert_eq(set("d", name, "y", 0), -ERANGE);
+	assert_eq(get("d", name, NULL, 0), -ENODATA);
+	assert_eq(take_away("d", name), -ERANGE);
 	union_end();
 }
 
@@ -375,6 +427,7 @@ static void tests(void)
 	test_links();
 	test_xattrs();
 	test_marks_are_private();
+	test_marks_of_a_mount_inside();
 	test_readlink();
 	test_statfs();
 	test_static_nlink();

@@ -64,6 +64,61 @@ static void test_foreign_marks_in_upper(void)
 	union_end();
 }
 
+/* Whiteouts by xattr: listings leave them out below an `x` only, as those of branches do. */
+static void test_xattr_marks_in_upper(void)
+{
+	const char *space = is_root() ? "trusted" : "user";
+	char whiteout[64], opaque[64];
+
+	snprintf(whiteout, sizeof(whiteout), "%s.overlay.whiteout", space);
+	snprintf(opaque, sizeof(opaque), "%s.overlay.opaque", space);
+	union_make(1);
+	make_dir(branches[0], "d", 0755);
+	make_file(branches[0], "d/one", "1");
+	make_file(branches[0], "d/two", "2");
+	make_dir(branches[0], "d/sub", 0755);
+	make_file(branches[0], "d/sub/deep", "deep");
+	make_dir(upper, "d", 0755);
+	make_file(upper, "d/one", "");
+	make_file(upper, "d/sub", "");
+	make_file(upper, "d/empty", "");
+	make_dir(upper, "e", 0755); /* lower has lost its own */
+	make_file(upper, "e/gone", "");
+	if (!try_xattr(upper, "d/one", whiteout, "y") || !try_xattr(upper, "d/sub", whiteout, "") ||
+	    !try_xattr(upper, "e/gone", whiteout, "") || !try_xattr(upper, "d", opaque, "x") ||
+	    !try_xattr(upper, "e", opaque, "x")) {
+		skipped("whiteouts by xattr", "no xattrs here");
+		return;
+	}
+	union_open();
+	assert_streq(list_at("d"), "empty two ");
+	assert_streq(list_at("e"), "");
+	assert(!is_there("d/one"));
+	assert(!is_there("d/sub"));
+	write_new("d/one", "new");
+	assert_streq(read_at("d/one"), "new");
+	assert_eq(do_mkdir("d/sub", 0755), 0);
+	assert_streq(list_at("d/sub"), "");
+	assert_eq(do_rename("d/two", "d/three", 0), 0);
+	assert_eq(do_rename("d/three", "d/two", 0), 0);
+	assert_streq(read_at("d/two"), "2");
+	/* Comes to stand where lower has a directory; what it hid there is nothing here. */
+	assert_eq(do_unlink("d/one"), 0);
+	assert_eq(do_unlink("d/two"), 0);
+	assert_eq(do_unlink("d/empty"), 0);
+	assert_eq(do_rmdir("d/sub"), 0);
+	assert_eq(do_rmdir("d"), 0);
+	assert_eq(do_rename("e", "d", 0), 0);
+	assert_streq(list_at("d"), "");
+	union_reopen();
+	assert_streq(list_at(""), "d ");
+	assert_streq(list_at("d"), "");
+	assert(!is_there("d/gone"));
+	assert_eq(do_rmdir("d"), 0);
+	assert_streq(list_at(""), "");
+	union_end();
+}
+
 /* An opaque upper root hides all that is below. */
 static void test_opaque_upper_root(void)
 {
@@ -221,6 +276,7 @@ static void tests(void)
 {
 	test_merged();
 	test_foreign_marks_in_upper();
+	test_xattr_marks_in_upper();
 	test_opaque_upper_root();
 	test_fresh();
 	test_reading_while_removing();

@@ -134,6 +134,39 @@ static void test_marks_as_files(void)
 	end(&bench);
 }
 
+/* In a union mount: whiteouts are files, which must not come to be objects, nor stay where none
+ * show. */
+static void test_marks_as_xattrs(void)
+{
+	struct bench bench;
+	struct stat st;
+
+	begin(&bench);
+	if (!bench.site.style.xattr_prefix) {
+		printf("skipped: whiteouts by xattr: no xattrs here\n");
+		end(&bench);
+		return;
+	}
+	bench.site.style.format = WHITEOUT_XATTR;
+	add(&bench, "sub/.wh.gone", S_IFREG, NULL);
+	add(&bench, "sub/.wh.gone", S_IFREG, NULL);
+	add(&bench, "sub/.wh.back", S_IFREG, NULL);
+	add(&bench, "sub/back", S_IFREG | 0644, NULL);
+	add(&bench, "sub/.wh.dir", S_IFREG, NULL);
+	add(&bench, "sub/dir/inside", S_IFREG | 0644, NULL);
+	add(&bench, "opaque/.wh.before", S_IFREG, NULL);
+	add(&bench, "opaque/.wh..wh..opq", S_IFREG, NULL);
+	add(&bench, "opaque/.wh.after", S_IFREG, NULL);
+	assert(unpack(&bench, NULL, 0) == 0);
+	assert(fd_stat(bench.branch, "sub/gone", &st) == 0);
+	assert(whiteout_is_at(bench.branch, "sub/gone", &st));
+	assert(fd_stat(bench.branch, "sub/back", &st) == 0);
+	assert(!whiteout_is_at(bench.branch, "sub/back", &st));
+	assert(exists(&bench, "sub/dir/inside"));
+	assert(!exists(&bench, "opaque/before") && !exists(&bench, "opaque/after"));
+	end(&bench);
+}
+
 /* Deeper than PATH_MAX: parents, hard links and the times of directories all the same. */
 static void test_deep_path(void)
 {
@@ -306,6 +339,7 @@ static void test_below(void)
 int main(void)
 {
 	test_marks_as_files();
+	test_marks_as_xattrs();
 	test_deep_path();
 	test_acl();
 	test_without_privilege();

@@ -32,6 +32,11 @@ static void test_private_xattrs(void)
 	assert(whiteout_is_private_xattr("trusted.overlay.opaque"));
 	assert(whiteout_is_private_xattr("user.overlay.anything"));
 	assert(whiteout_is_private_xattr("user.fuseoverlayfs.origin"));
+	assert(whiteout_is_private_xattr("user.overlay.overlay"));
+	/* Those of a mount inside are not. */
+	assert(!whiteout_is_private_xattr("trusted.overlay.overlay.opaque"));
+	assert(!whiteout_is_private_xattr("user.overlay.overlay.overlay.opaque"));
+	assert(whiteout_is_private_xattr("user.fuseoverlayfs.overlay.opaque"));
 	assert(!whiteout_is_private_xattr("user.overlay"));
 	assert(!whiteout_is_private_xattr("user.overlays.x"));
 	assert(!whiteout_is_private_xattr("trusted.x"));
@@ -85,16 +90,59 @@ static void test_file(void)
 static void test_xattr(void)
 {
 	cleanup_fd int fd = -1;
+	struct stat st;
 
 	make_file(scratch, "xattr", "");
 	fd = open_path(scratch, "xattr");
-	assert(!whiteout_is_xattr(fd));
+	st = stat_of(scratch, "xattr");
+	assert(!whiteout_is(fd, &st));
 	if (!try_xattr(scratch, "xattr",
 		       is_root() ? "trusted.overlay.whiteout" : "user.overlay.whiteout", "")) {
 		skipped("xattr whiteouts", "no xattrs here");
 		return;
 	}
-	assert(whiteout_is_xattr(fd));
+	assert(whiteout_is(fd, &st));
+}
+
+static void test_xattr_created(void)
+{
+	const struct whiteout_style xattr = { .format = WHITEOUT_XATTR,
+					      .xattr_prefix = is_root() ? "trusted.overlay."
+									: "user.overlay." };
+	const struct whiteout_style none = { .format = WHITEOUT_XATTR };
+	cleanup_fd int dir = make_dir_open(scratch, "by-xattr");
+	struct stat st;
+
+	assert_eq(whiteout_create(&none, dir, "gone"), -EOPNOTSUPP);
+	assert(!exists(dir, "gone"));
+	if (whiteout_admit(&xattr, dir) < 0) {
+		skipped("making whiteouts by xattr", "no xattrs here");
+		return;
+	}
+	assert(whiteout_may_be_xattr(dir));
+	assert_eq(opaque_get(dir), OPAQUE_NO);
+	assert_eq(whiteout_create(&xattr, dir, "gone"), 0);
+	assert_eq(whiteout_create(&xattr, dir, "gone"), -EEXIST);
+	st = stat_of(dir, "gone");
+	assert(S_ISREG(st.st_mode) && st.st_size == 0);
+	assert(whiteout_is_at(dir, "gone", &st));
+	/* What is not empty is no whiteout, nor is another kind of object. */
+	make_file(dir, "full", "full");
+	try_xattr(dir, "full", "user.overlay.whiteout", "y");
+	st = stat_of(dir, "full");
+	assert(!whiteout_is_at(dir, "full", &st));
+	make_file(dir, "empty", "");
+	st = stat_of(dir, "empty");
+	assert(!whiteout_is_at(dir, "empty", &st));
+	/* Becoming opaque it loses those, as it would list them. */
+	assert_eq(opaque_set(&xattr, dir), 0);
+	assert(!whiteout_may_be_xattr(dir));
+	assert_eq(opaque_get(dir), OPAQUE_YES);
+	assert(!exists(dir, "gone"));
+	assert(exists(dir, "empty") && exists(dir, "full"));
+	/* And is not made less than opaque. */
+	assert_eq(whiteout_admit(&xattr, dir), 0);
+	assert_eq(opaque_get(dir), OPAQUE_YES);
 }
 
 static int opaque_of(const char *path)
@@ -177,7 +225,7 @@ static void test_probe(void)
 	cleanup_dir DIR *stream = NULL;
 	int n = 0;
 
-	assert_eq(whiteout_probe(dir, false, &style), 0);
+	assert_eq(whiteout_probe(dir, WHITEOUT_AS_ANY, false, &style), 0);
 	assert_eq(whiteout_create(&style, dir, "w"), 0);
 	if (is_root()) {
 		assert_eq(style.format, WHITEOUT_DEVICE);
@@ -190,7 +238,20 @@ static void test_probe(void)
 	while (readdir(stream))
 		n++;
 	assert(n <= 4); /* `.`, `..`, the whiteout, and perhaps an opaque mark */
-	assert_eq(whiteout_probe(dir, false, &style), 0); /* and again, over leftovers */
+	assert_eq(whiteout_probe(dir, WHITEOUT_AS_ANY, false, &style), 0); /* over leftovers */
+	assert_eq(whiteout_probe(dir, WHITEOUT_AS_FILE, false, &style), 0);
+	assert_eq(style.format, WHITEOUT_FILE);
+	assert_eq(whiteout_probe(dir, 0, false, &style), -EOPNOTSUPP);
+	if (style.xattr_prefix) {
+		assert_eq(whiteout_probe(dir, WHITEOUT_AS_XATTR, false, &style), 0);
+		assert_eq(style.format, WHITEOUT_XATTR);
+		assert(whiteout_takes_place(&style));
+	}
+	n = 0;
+	rewinddir(stream);
+	while (readdir(stream))
+		n++;
+	assert(n <= 4);
 }
 
 int main(void)
@@ -201,6 +262,7 @@ int main(void)
 	test_device();
 	test_file();
 	test_xattr();
+	test_xattr_created();
 	test_opaque();
 	test_redirect();
 	test_probe();

@@ -35,7 +35,7 @@ static int look(int dirfd, const char *name, bool is_last, bool *opaque, int *re
 	r = fd_stat(fd, NULL, &st);
 	if (r < 0)
 		return r;
-	if (whiteout_is_device(&st) || (!is_last && !S_ISDIR(st.st_mode)))
+	if (whiteout_is(fd, &st) || (!is_last && !S_ISDIR(st.st_mode)))
 		return HIDES;
 	if (S_ISDIR(st.st_mode)) {
 		r = whiteout_has_file(dirfd, name);

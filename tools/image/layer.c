@@ -30,7 +30,7 @@ int layer_probe(int dirfd, struct layer_site *ret)
 {
 	static const char name[] = "probe-node";
 	struct layer_site site;
-	int r = whiteout_probe(dirfd, false, &site.style);
+	int r = whiteout_probe(dirfd, WHITEOUT_AS_ANY, false, &site.style);
 
 	if (r < 0)
 		return r;

@@ -188,7 +188,7 @@ int layer_tree_target(struct layer_tree *tree, const char *path, int *ret)
 
 	if (fd >= 0) {
 		r = fd_stat(fd, NULL, &st);
-		if (r < 0 || whiteout_is_device(&st))
+		if (r < 0 || whiteout_is(fd, &st))
 			return r < 0 ? r : -ENOENT;
 		*ret = take_fd(&fd);
 		return S_ISDIR(st.st_mode) ? -EISDIR : 0;

@@ -72,6 +72,19 @@ int layer_tree_opaque(struct layer_tree *tree, int dirfd)
 	return r < 0 ? error_errno(tree->error, r, "cannot be marked opaque") : 0;
 }
 
+/* 1: the directory is opaque, where a whiteout by xattr would hide nothing and be listed. */
+static int admit_whiteout(struct layer_tree *tree, int parent)
+{
+	int r;
+
+	if (tree->site->style.format != WHITEOUT_XATTR)
+		return 0;
+	r = opaque_get(parent);
+	if (r != OPAQUE_NO)
+		return r < 0 ? r : 1;
+	return whiteout_admit(&tree->site->style, parent);
+}
+
 int layer_tree_hide(struct layer_tree *tree, int parent, const char *name)
 {
 	cleanup_fd int fd = fd_open(parent, name, O_PATH, 0);
@@ -86,8 +99,10 @@ int layer_tree_hide(struct layer_tree *tree, int parent, const char *name)
 	}
 	if (fd != -ENOENT)
 		return fd;
-	r = whiteout_create(&tree->site->style, parent, name);
-	if (r == -EEXIST) /* a second mark of the file format */
+	r = admit_whiteout(tree, parent);
+	if (r == 0)
+		r = whiteout_create(&tree->site->style, parent, name);
+	if (r == 1 || r == -EEXIST) /* a second mark of the file format */
 		return 0;
 	if (r < 0)
 		return error_errno(tree->error, r, "the whiteout cannot be made");
@@ -115,6 +130,7 @@ int layer_tree_clear(struct layer_tree *tree, int parent, const char *name, bool
 {
 	int unhidden = clear_file_mark(tree, parent, name);
 	struct stat st;
+	bool hid;
 	int r;
 
 	if (unhidden < 0)
@@ -127,9 +143,10 @@ int layer_tree_clear(struct layer_tree *tree, int parent, const char *name, bool
 	if (S_ISDIR(st.st_mode) && is_dir)
 		return LAYER_WAY_DIRECTORY;
 	if (!S_ISDIR(st.st_mode)) {
+		hid = unhidden || whiteout_is_at(parent, name, &st);
 		if (unlinkat(parent, name, 0) < 0)
 			return -errno;
-		return unhidden || whiteout_is_device(&st) ? LAYER_WAY_UNHIDDEN : LAYER_WAY_FREE;
+		return hid ? LAYER_WAY_UNHIDDEN : LAYER_WAY_FREE;
 	}
 	if (parent != tree->parent)
 		forget_parent(tree); /* it may be inside */
@@ -172,7 +189,7 @@ static int enter(struct layer_tree *tree, int dirfd, const char *name, int *ret)
 	struct meta meta;
 	int r = fd_stat(dirfd, name, &st);
 
-	if (r == 0 && !S_ISDIR(st.st_mode) && !whiteout_is_device(&st))
+	if (r == 0 && !S_ISDIR(st.st_mode) && !whiteout_is_at(dirfd, name, &st))
 		return error_set(tree->error, -ENOTDIR, "refused: its parent %s is %s", name,
 				 S_ISLNK(st.st_mode) ? "a symbolic link" : "no directory");
 	if (r == 0 && S_ISDIR(st.st_mode)) {
