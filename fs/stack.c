@@ -12,8 +12,10 @@
 
 #include "base/boot.h"
 #include "base/fd.h"
+#include "base/xattr.h"
 #include "core/claim.h"
 #include "core/mounted.h"
+#include "core/override.h"
 #include "detach.h"
 
 static const char volatile_name[] = "volatile";
@@ -267,6 +269,20 @@ static int check_volatile(const struct options *options, int work, char **error)
 		options->workdir, options->upperdir);
 }
 
+/* Whether owners can be written beside objects: inside another mount that is nobody's to do. */
+static int check_override(const struct options *options, int work, char **error)
+{
+	const char *name = override_name(options->override, 0);
+	int r = name ? xattr_set(work, name, "", 0, 0) : 0;
+
+	if (name && r == 0)
+		return xattr_remove(work, name);
+	if (r != -EPERM && r != -EOPNOTSUPP)
+		return 0;
+	return fail(error, r, "workdir %s: owners cannot be kept there as %s: %s", options->workdir,
+		    name, strerror(-r));
+}
+
 static int open_top(const struct options *options, struct stack *stack, char **error)
 {
 	int r = open_dir("upperdir", options->upperdir, &stack->config.upper, error);
@@ -275,6 +291,8 @@ static int open_top(const struct options *options, struct stack *stack, char **e
 		r = open_dir("workdir", options->workdir, &stack->config.work, error);
 	if (r == 0)
 		r = check_filesystem(options, stack, error);
+	if (r == 0)
+		r = check_override(options, stack->config.work, error);
 	return r;
 }
 

@@ -192,6 +192,14 @@ mkdir m/l m/u m/w m/m
 mount_refused "upperdir m/u takes no whiteouts" -o lowerdir=m/l,upperdir=m/u,workdir=m/w m/m
 umount m
 
+# Nor where owners could not be kept.
+rm -rf lo uo wo
+mkdir lo uo wo
+start_outer
+mkdir m/l m/u m/w m/m
+mount_refused "owners cannot be kept there" -o lowerdir=m/l,upperdir=m/u,workdir=m/w,xattr_permissions=2 m/m
+umount m
+
 # ---- a container of the tool, with the store in a mount ----
 
 rm -rf lo uo wo
