@@ -201,8 +201,8 @@ static int catch_up(struct fs *fs, struct node *dir, const char *name, struct no
 }
 
 /*
- * A number may be used twice, by marks of other branches, or by redirects to one directory as a copy
- * of upper has them: the second is not to be had, as with overlayfs.
+ * A number may be used twice, by marks of other branches, or by redirects to one directory as a
+ * copy of upper has them: the second is not to be had, as with overlayfs.
  */
 static bool is_same_object(struct node *node, const struct node *made)
 {
