@@ -157,6 +157,18 @@ static int empty_target(struct fs *fs, struct end *to)
 	return r;
 }
 
+/* What empty_target has put away comes back, as there was nothing to make room for. */
+static void put_back(struct fs *fs, struct end *to)
+{
+	struct orphan_name name = orphan_name(to->entry.node->ino);
+
+	pthread_mutex_lock(&fs->orphans_lock);
+	if (fd_rename(fs->orphans, name.s, to->ref->fd, to->name,
+		      fs->caps.can_exchange ? RENAME_EXCHANGE : 0) == 0)
+		fd_remove_tree(fs->orphans, name.s);
+	pthread_mutex_unlock(&fs->orphans_lock);
+}
+
 static int keep_file(struct fs *fs, struct end *to)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
@@ -376,7 +388,9 @@ static int replace_and_move(struct fs *fs, struct end *from, struct end *to, boo
 	if (replaced < 0)
 		return replaced;
 	r = move(fs, from, to, whiteout);
-	if (r < 0 && replaced == 1 && !S_ISDIR(target->type))
+	if (r < 0 && replaced == 1 && S_ISDIR(target->type))
+		put_back(fs, to);
+	else if (r < 0 && replaced == 1)
 		keep_no_file(fs, target);
 	return r < 0 ? r : replaced;
 }

@@ -330,6 +330,38 @@ static void test_directory_onto_directory(void)
 
 /* --- exchange --- */
 
+/* A directory that would have been replaced is the one that it was when the rename fails. */
+static void test_directory_not_replaced(void)
+{
+	cleanup_node struct node *node = NULL;
+	char long_name[253];
+	struct stat st;
+
+	if (style->format != WHITEOUT_FILE || !style->is_forced || !style->has_xattrs)
+		return;
+	memset(long_name, 'l', sizeof(long_name) - 1);
+	long_name[sizeof(long_name) - 1] = '\0';
+	union_make(1);
+	make_dir(branches[0], long_name, 0755);
+	make_dir(branches[0], "to", 0755);
+	make_file(branches[0], "to/f", "f");
+	union_open();
+	assert_eq(do_unlink("to/f"), 0);
+	node = node_of("to");
+	st = stat_of(upper, "to");
+	/* The whiteout that it would leave has no room in a name. */
+	assert_eq(do_rename(long_name, "to", 0), -ENAMETOOLONG);
+	assert_eq(stat_of(upper, "to").st_ino, st.st_ino);
+	assert_eq(fs_getattr(fs, node, &st), 0);
+	assert_eq(stat_at("to").st_ino, node->ino);
+	assert_streq(list_at("to"), "");
+	assert_eq(count_in_work("orphans"), 0);
+	assert(is_there(long_name));
+	assert_eq(do_rmdir("to"), 0);
+	node_unref(take_ptr(node));
+	union_end();
+}
+
 static void test_exchange(void)
 {
 	uint64_t file, dir;
@@ -483,6 +515,7 @@ static void tests(void)
 	test_lower_directory();
 	test_redirect_dir_off();
 	test_directory_onto_directory();
+	test_directory_not_replaced();
 	test_exchange();
 	test_rename_of_a_linked_name();
 	test_links_in_a_renamed_directory();
