@@ -579,6 +579,24 @@ int fs_copyup(struct fs *fs, struct node *node)
 	return copyup(fs, node, NO_CONTENT);
 }
 
+int copyup_finish(struct fs *fs, struct node *node, struct lower_obj *lower)
+{
+	CLEANUP(group_done)
+	struct group group = { .fs = fs, .node = node, .is_resumed = true, .has_name = true };
+	cleanup_fd int fd = -1;
+	int r = fs_copyup(fs, node);
+
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&node->copyup);
+	fd = group.fd = group_resume(fs, node->ino, &group.real);
+	r = fd < 0 ? fd : names_visible(fs, lower, link_name, &group);
+	if (r >= 0)
+		group_end(fs, node->ino);
+	pthread_mutex_unlock(&node->copyup);
+	return r < 0 && r != -ENOENT ? r : 0;
+}
+
 int copyup_data(struct fs *fs, struct node *node, off_t limit)
 {
 	int r = copyup(fs, node, limit);

@@ -10,6 +10,13 @@
  */
 int copyup_data(struct fs *fs, struct node *node, off_t limit);
 
+/*
+ * Goes on with the copy-up of a file of which some names have the copy and others not, as an error
+ * has left it (group.c): all that show have it then. `lower` is the file in lower. 0, also if there
+ * is nothing to do, or negative errno.
+ */
+int copyup_finish(struct fs *fs, struct node *node, struct lower_obj *lower);
+
 /* What a name says that the lower object had when it was last looked at. */
 enum { COPYUP_GONE = 1 };
 

@@ -93,15 +93,30 @@ static int is_copy(void *context, const char *path)
 	return 1;
 }
 
+static int node_of(struct fs *fs, struct node *dir, const char *name, const struct node *made,
+		   struct node **ret);
+
+/* A copy-up that was begun, and left, goes on; where it cannot, only this name is to be had. */
+static void finish_group(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
+{
+	struct node made = { .ino = obj->ino, .type = obj->type, .lower = obj };
+	cleanup_node struct node *node = NULL;
+
+	if (node_of(fs, dir, name, &made, &node) == FS_FOUND)
+		copyup_finish(fs, node, obj);
+}
+
 /*
  * The copy that some names of the lower file have: the one that is kept until all have it, or, of
  * those that carry their number, the one that is at a name. A descriptor; -ENOENT: there is none.
  */
-static int find_copy(struct fs *fs, struct lower_obj *obj)
+static int find_copy(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
 {
 	struct search search = { .fs = fs, .ino = obj->ino, .fd = -1 };
 	int r = group_named(fs, obj->ino);
 
+	if (r >= 0)
+		finish_group(fs, dir, name, obj);
 	if (r != -ENOENT)
 		return r;
 	r = lower_names(obj, is_copy, &search);
@@ -114,7 +129,7 @@ static int find_copy(struct fs *fs, struct lower_obj *obj)
  */
 static int rejoin(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
 {
-	cleanup_fd int fd = find_copy(fs, obj);
+	cleanup_fd int fd = find_copy(fs, dir, name, obj);
 	int r = fd < 0 ? fd : copyup_link(fs, fd, dir, name);
 
 	if (r == -ENOENT && fd < 0)

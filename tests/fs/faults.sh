@@ -149,14 +149,14 @@ end() {
 	[ ! -s pending ] || fail "$title: still fails: $(cat pending)"
 	same_tree plain m --no-times
 	umount m
-	flock "$work" true
+	flock "$work/owner" true
 	no_leftovers
 	find "$work" ! -name state.map ! -name owner ! -path "$work" >leftovers
 	[ ! -s leftovers ] || fail "$title: in the work directory: $(cat leftovers)"
 	mount_cairnfs -o "lowerdir=${branch:-lower},upperdir=$upper,workdir=$work" m
 	same_tree plain m --no-times
 	umount m
-	flock "$work" true
+	flock "$work/owner" true
 	echo "$title: $first_failed operations failed meanwhile; $(($(date +%s) - started)) s"
 }
 
@@ -280,7 +280,7 @@ out_of_descriptors() {
 		fi
 		[ "$(worker)" = "$worker_before" ] || fail "$title: the worker died"
 		umount m
-		flock "$work" true
+		flock "$work/owner" true
 		mount_cairnfs -o "lowerdir=lower,upperdir=$upper,workdir=$work" m
 		worker_before=$(worker)
 		end
@@ -417,6 +417,8 @@ upper_half_linked() {
 	grep -q "Input/output error" err || fail "$title: $(cat err)"
 	[ -e half-linked/upper/good/9 ] && [ ! -e half-linked/upper/good/dir/nine ] || fail "$title: no half"
 	inject 1 0
+	# Also one who looks the names up anew has it gone on with.
+	echo 2 >/proc/sys/vm/drop_caches
 	can_read m
 	! grep -q linked m/good/9 m/good/dir/nine || fail "$title: an effect of what failed"
 	(cd m && /bin/echo linked >>good/dir/nine)
@@ -458,7 +460,7 @@ branch_removed() {
 	no_leftovers
 	cp -a lower/bad lower-removed/bad
 	umount m
-	flock "$work" true
+	flock "$work/owner" true
 	echo "$title: $(wc -l <pending) operations failed meanwhile"
 	branch=
 }
@@ -477,7 +479,7 @@ upper_read_only() {
 	no_leftovers
 	[ "$(worker)" = "$worker_before" ] || fail "$title: the worker died"
 	umount m
-	flock "$work" true
+	flock "$work/owner" true
 	umount disk
 	mount -o loop image disk
 	mount_cairnfs -o "lowerdir=lower,upperdir=$upper,workdir=$work" m

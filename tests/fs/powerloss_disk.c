@@ -303,11 +303,13 @@ static unsigned check_mounted(const struct loss *loss)
 	return n_wrong;
 }
 
-/* After the unmount the daemon is still closing for a moment; it has the directory locked. */
+/* After the unmount the daemon is still closing for a moment; it has this file locked. */
 static void wait_for_daemon(void)
 {
-	int fd = open_dir("disk-after/work");
+	int fd = open("disk-after/work/owner", O_RDONLY | O_CLOEXEC);
 
+	if (fd < 0)
+		die("open work/owner: %s", strerror(errno));
 	flock(fd, LOCK_EX);
 	close(fd);
 }

@@ -210,7 +210,7 @@ for limit in size=400k nr_inodes=30; do
 	rm -f m/filler-*
 	mkdir m/again
 	release "$limit"
-	flock full/w true
+	flock full/w/owner true
 	umount full
 done
 
