@@ -28,18 +28,6 @@ int group_resume(struct fs *fs, uint64_t ino, ino_t *ret)
 	return take_fd(&fd);
 }
 
-int group_named(struct fs *fs, uint64_t ino)
-{
-	struct stat st;
-	ino_t real;
-	cleanup_fd int fd = group_resume(fs, ino, &real);
-	int r = fd < 0 ? fd : fd_stat(fd, NULL, &st);
-
-	if (r < 0)
-		return r;
-	return st.st_nlink > 1 ? take_fd(&fd) : -ENOENT;
-}
-
 void group_end(struct fs *fs, uint64_t ino)
 {
 	unlinkat(fs->groups, orphan_name(ino).s, 0);

@@ -96,44 +96,56 @@ static int is_copy(void *context, const char *path)
 static int node_of(struct fs *fs, struct node *dir, const char *name, const struct node *made,
 		   struct node **ret);
 
-/* A copy-up that was begun, and left, goes on; where it cannot, only this name is to be had. */
-static void finish_group(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
+/* Goes on with a copy-up that was begun, and left. 0 or negative errno. */
+static int finish_group(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
 {
 	struct node made = { .ino = obj->ino, .type = obj->type, .lower = obj };
 	cleanup_node struct node *node = NULL;
+	int r = node_of(fs, dir, name, &made, &node);
 
-	if (node_of(fs, dir, name, &made, &node) == FS_FOUND)
-		copyup_finish(fs, node, obj);
+	return r < 0 ? r : copyup_finish(fs, node, obj);
 }
 
 /*
- * The copy that some names of the lower file have: the one that is kept until all have it, or, of
- * those that carry their number, the one that is at a name. A descriptor; -ENOENT: there is none.
+ * The copy that the names of the lower file are being given; where that cannot be gone on with, it
+ * is there for this name at least. A descriptor; -ENOENT: there is none.
  */
-static int find_copy(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
+static int find_begun(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
+{
+	cleanup_fd int fd = -1;
+	ino_t real;
+
+	fd = group_resume(fs, obj->ino, &real);
+	if (fd < 0 || finish_group(fs, dir, name, obj) == 0)
+		return take_fd(&fd);
+	/* Unless it was given up. */
+	close(take_fd(&fd));
+	return group_resume(fs, obj->ino, &real);
+}
+
+/* The copy that stands at one of the names, of those that carry their number; as find_begun. */
+static int find_marked(struct fs *fs, struct lower_obj *obj)
 {
 	struct search search = { .fs = fs, .ino = obj->ino, .fd = -1 };
-	int r = group_named(fs, obj->ino);
+	int r = lower_names(obj, is_copy, &search);
 
-	if (r >= 0)
-		finish_group(fs, dir, name, obj);
-	if (r != -ENOENT)
-		return r;
-	r = lower_names(obj, is_copy, &search);
 	return r == 0 ? -ENOENT : r < 0 ? r : search.fd;
 }
 
 /*
  * Gives a lower name of a file whose other names were copied up the copy.
- * 1 if there was one and the name is in upper now; 0 if there is none.
+ * 1 if the name is in upper now, or gone; 0 if there is none.
  */
 static int rejoin(struct fs *fs, struct node *dir, const char *name, struct lower_obj *obj)
 {
-	cleanup_fd int fd = find_copy(fs, dir, name, obj);
-	int r = fd < 0 ? fd : copyup_link(fs, fd, dir, name);
+	cleanup_fd int fd = find_begun(fs, dir, name, obj);
+	int r;
 
-	if (r == -ENOENT && fd < 0)
-		return 0;
+	if (fd == -ENOENT)
+		fd = find_marked(fs, obj);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = copyup_link(fs, fd, dir, name);
 	return r < 0 ? r : 1;
 }
 

@@ -27,6 +27,7 @@
 
 enum {
 	BLOCK = 1 << 20, /* numbers reserved at a time */
+	PATIENCE = 1 << 6, /* changes after which a file that could not be made is tried again */
 };
 
 struct entry {
@@ -41,7 +42,9 @@ struct state {
 		stack_id; /* what lower objects' numbers are numbers of; 0: of nothing that lasts */
 	uint64_t mount_id; /* or of this mount alone */
 	pthread_mutex_t lock; /* guards what follows */
+	int workdir;
 	struct state_file *file; /* NULL: none could be made */
+	unsigned int n_without; /* changes since then */
 	struct table table;
 	size_t n_unwritten;
 	uint64_t next, reserved;
@@ -94,13 +97,15 @@ static int remember(struct state *state, ino_t real, struct state_record record,
 
 /* --- the journal --- */
 
-/* Full, it takes no more: what comes then may be lost if the worker dies. */
+/* Full, it takes no more, and says so: what comes then may be lost if the worker dies. */
 static void write_journal(struct state_journal *journal, ino_t real, struct state_record record)
 {
 	unsigned int n = atomic_load(&journal->n);
 
-	if (n == STATE_JOURNAL_MAX)
+	if (n >= STATE_JOURNAL_MAX) {
+		atomic_store(&journal->n, STATE_JOURNAL_MAX + 1);
 		return;
+	}
 	journal->changes[n].real = real;
 	journal->changes[n].record = record;
 	atomic_store(&journal->n, n + 1);
@@ -152,6 +157,15 @@ static void reserve(struct state *state)
 		write_unwritten(state);
 }
 
+/* A disk that was full when the mount began need not be so any more. */
+static void try_file(struct state *state)
+{
+	if (state->file || ++state->n_without % PATIENCE > 0)
+		return;
+	if (state_file_open(state->workdir, &state->file) == 0)
+		reserve(state);
+}
+
 /* Notes what is to last; an `ino` of 0: it is gone. 0 or -ENOMEM. */
 static int change(struct state *state, ino_t real, struct state_record record)
 {
@@ -160,6 +174,7 @@ static int change(struct state *state, ino_t real, struct state_record record)
 	bool is_noted = journal && atomic_load(&journal->n) > 0;
 	int r;
 
+	try_file(state);
 	if (is_noted)
 		write_journal(journal, real, record);
 	r = put_into_file(state, real, record);
@@ -186,9 +201,9 @@ static uint64_t random_number(void)
 }
 
 /* What is in the way is said; where there is no room, as on a full disk, memory does. */
-static int open_file(struct state *state, int workdir)
+static int open_file(struct state *state)
 {
-	int r = state_file_open(workdir, &state->file);
+	int r = state_file_open(state->workdir, &state->file);
 
 	if (r == STATE_FILE_FOREIGN)
 		return -EPERM;
@@ -196,6 +211,16 @@ static int open_file(struct state *state, int workdir)
 			     : LOWER_INO_END + (random_number() >> 35 << 32);
 	state->reserved = state->next;
 	return 0;
+}
+
+/* Of a journal that was full, what the file has is newer: it was only put there when it had room.
+ */
+static bool is_outdated(struct state *state, ino_t real)
+{
+	struct state_record record;
+
+	return atomic_load(&state->journal->n) > STATE_JOURNAL_MAX && state->file &&
+	       state_file_find(state->file, real, &record) == STATE_FILE_FOUND;
 }
 
 /* Goes on where the last worker was. */
@@ -210,8 +235,10 @@ static void take_over(struct state *state)
 	state->mount_id = atomic_load(&journal->mount_id);
 	if (next)
 		state->next = next;
-	for (unsigned int i = 0; i < n && i < STATE_JOURNAL_MAX; i++)
-		remember(state, journal->changes[i].real, journal->changes[i].record, true);
+	for (unsigned int i = 0; i < n && i < STATE_JOURNAL_MAX; i++) {
+		if (!is_outdated(state, journal->changes[i].real))
+			remember(state, journal->changes[i].real, journal->changes[i].record, true);
+	}
 	if (state->next > state->reserved)
 		reserve(state);
 	else if (state->n_unwritten)
@@ -227,9 +254,10 @@ int state_open(int workdir, const struct state_config *config, struct state **re
 		return -ENOMEM;
 	state->stack_id = config->stack_id;
 	state->mount_id = random_number();
+	state->workdir = workdir;
 	state->journal = config->journal;
 	pthread_mutex_init(&state->lock, NULL);
-	r = open_file(state, workdir);
+	r = open_file(state);
 	if (r < 0) {
 		state_close(state);
 		return r;

@@ -37,6 +37,7 @@ enum { FULL = 1 }; /* an answer: some window is */
 /* Numbers that are given out in one run of the machine: as many as no filesystem has inodes. */
 #define NEVER_REACHED (UINT64_C(1) << 32)
 #define BEGINNINGS_BITS 29 /* numbers that a new file can begin with, so far apart */
+#define RUNS_BITS 16 /* and that a run of the machine can go on with */
 
 static const char file_name[] = "state.map";
 static const char new_name[] = "state.new";
@@ -256,10 +257,15 @@ static bool read_head(struct state_file *file)
 	file->seed = le64toh(head.seed);
 	file->n_slots = le64toh(head.n_slots);
 	file->next = le64toh(head.next);
+	/*
+	 * What an earlier run has given out since may be in records, and no head: no two runs that
+	 * begin with one head go on with the same numbers.
+	 */
 	if (!file->boot || le64toh(head.boot) != file->boot)
-		file->next += NEVER_REACHED;
+		file->next += NEVER_REACHED * (1 + (random_number() >> (64 - RUNS_BITS)));
 	return file->n_slots >= FIRST_SLOTS && file->n_slots <= MAX_SLOTS &&
-	       !(file->n_slots & (file->n_slots - 1)) && file->next >= LOWER_INO_END;
+	       !(file->n_slots & (file->n_slots - 1)) && file->next >= LOWER_INO_END &&
+	       file->next < (UINT64_C(1) << 63) - NEVER_REACHED;
 }
 
 int state_file_open(int workdir, struct state_file **ret)

@@ -82,8 +82,6 @@ struct staged;
 int group_begin(struct fs *fs, uint64_t ino, struct staged *staged);
 /* A copy that was begun, as an O_PATH descriptor, and its inode in *ret; -ENOENT: there is none. */
 int group_resume(struct fs *fs, uint64_t ino, ino_t *ret);
-/* The same, if some name of the file has it already. */
-int group_named(struct fs *fs, uint64_t ino);
 void group_end(struct fs *fs, uint64_t ino);
 int groups_complete(struct fs *fs);
 

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -222,17 +223,33 @@ static int make_plan(const struct request *request, struct plan *plan)
 	return r < 0 ? r : 0;
 }
 
+/*
+ * Sees to it that the container is mounted nowhere: a daemon can fail after others have seen its
+ * mount, or be killed and leave it.
+ */
+static int let_go(struct plan *plan, struct error *error)
+{
+	cleanup_free char *place = NULL;
+	int r = container_look(&plan->container, &plan->hold, error, &place);
+
+	if (r == CONTAINER_MOUNTED)
+		umount2(place, UMOUNT_NOFOLLOW | MNT_DETACH);
+	return r < 0 ? r : container_hold_layer(&plan->container, &plan->hold, error);
+}
+
 /* Makes the store as it was when the mount did not come about. */
-static void take_back(const struct plan *plan)
+static void take_back(struct plan *plan)
 {
 	cleanup_store struct store *store = NULL;
 	struct error error;
-	int r;
+	int r = let_go(plan, &error);
 
-	if (cmd_open_store(&cmd_mount, &store) < 0)
+	if (r == 0 && cmd_open_store(&cmd_mount, &store) < 0)
 		return;
-	r = plan->resumed ? container_set_mount_point(store, plan->container.id, NULL, &error)
-			  : container_remove(store, plan->container.id, &error);
+	if (r == 0)
+		r = plan->resumed
+			    ? container_set_mount_point(store, plan->container.id, NULL, &error)
+			    : container_remove(store, plan->container.id, &error);
 	if (r < 0)
 		cmd_fail(&cmd_mount, "%s", error.text);
 }

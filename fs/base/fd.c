@@ -324,12 +324,21 @@ ssize_t fd_pwrite_all(int fd, const void *buf, size_t size, off_t offset)
 	return (ssize_t)done;
 }
 
+/* Gives its owner all rights to a directory; whatever else may stand there by now stays as it is.
+ */
+static int open_up(int dirfd, const char *name)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
+
+	return fd < 0 ? fd : fd_chmod(fd, 0700);
+}
+
 /* Opens a directory that is to go; its mode is no obstacle to its owner. */
 static int open_doomed(int dirfd, const char *name)
 {
 	int fd = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
 
-	if (fd == -EACCES && fchmodat(dirfd, name, 0700, 0) == 0)
+	if (fd == -EACCES && open_up(dirfd, name) == 0)
 		fd = fd_open(dirfd, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd >= 0)
 		fchmod(fd, 0700);
@@ -411,7 +420,7 @@ static struct waiting_name waiting_name(unsigned long i)
 static int move_up(struct removal *removal, int dirfd, const char *name)
 {
 	/* Renaming a directory elsewhere changes its "..", for which it must be writable. */
-	fchmodat(dirfd, name, 0700, 0);
+	open_up(dirfd, name);
 	for (;;) {
 		struct waiting_name new = waiting_name(removal->n_names++);
 		struct stat st;

@@ -301,6 +301,26 @@ static void test_group_without_marks_left_half_up(void)
 	union_end();
 }
 
+/* What is written into a copy is what its names are to have, also if those that had it go first. */
+static void test_group_left_half_up_and_removed(void)
+{
+	union_make(1);
+	make_file(branches[0], "a", "linked");
+	make_link(branches[0], "a", "b");
+	union_open();
+	assert_eq(do_write("a", "LINKED", 0), 0);
+	assert_eq(linkat(upper, "a", fs->groups, orphan_name(stat_at("a").st_ino).s, 0), 0);
+	remove_name(upper, "b");
+	assert_eq(do_write("a", "CHANGE", 0), 0);
+	assert_eq(do_unlink("a"), 0);
+	assert_streq(read_at("b"), "CHANGE");
+	assert_eq(count_in_work("groups"), 0);
+	assert_eq(stat_at("b").st_nlink, 1);
+	union_reopen();
+	assert_streq(read_at("b"), "CHANGE");
+	union_end();
+}
+
 /* Numbers do not change by it, in the mount nor over remounts, and no other object ever has one. */
 static void test_number_stays(void)
 {
@@ -464,6 +484,7 @@ static void tests(void)
 	test_group_with_names_gone();
 	test_group_left_half_up();
 	test_group_without_marks_left_half_up();
+	test_group_left_half_up_and_removed();
 	test_number_stays();
 	test_number_stays_over_power_loss();
 	test_removed_while_in_use();

@@ -4,7 +4,9 @@
 #include "state.h"
 
 #include <endian.h>
+#include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "core/number.h"
@@ -183,6 +185,36 @@ static void test_power_loss(void)
 	end();
 }
 
+/* Runs of the machine of which the head of the file was lost give out different numbers. */
+static void test_power_losses(void)
+{
+	static char text[1 << 20];
+	uint64_t last, numbers[3];
+	ssize_t n;
+
+	begin();
+	use_and_die(10, &last);
+	restart_machine(work);
+	{
+		cleanup_fd int fd = openat(work, "state.map", O_RDONLY);
+
+		n = read(fd, text, sizeof(text));
+		assert(n > 0 && n < (ssize_t)sizeof(text));
+	}
+	for (int i = 0; i < 3; i++) {
+		cleanup_fd int fd = openat(work, "state.map", O_WRONLY);
+		struct state *state;
+
+		assert(pwrite(fd, text, (size_t)n, 0) == n);
+		state = open_state();
+		numbers[i] = state_set(state, 5000, 0);
+		state_close(state);
+	}
+	/* By chance they are the same once in four thousand million times. */
+	assert(numbers[0] != numbers[1] || numbers[1] != numbers[2]);
+	end();
+}
+
 /* A number that was kept for a copy is no other object's that has its inode by now, or had it. */
 static void test_power_loss_and_copies(void)
 {
@@ -265,6 +297,74 @@ static void test_fleeting(void)
 	memset(journal, 0, sizeof(*journal));
 	state = open_state();
 	assert_eq(state_find(state, 1), 0);
+	state_close(state);
+	config.journal = NULL;
+	free(journal);
+	end();
+}
+
+/* What can be written: nothing, as on a full disk, or all. */
+static void limit_files(bool on)
+{
+	struct rlimit limit;
+
+	signal(SIGXFSZ, SIG_IGN);
+	assert(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+	limit.rlim_cur = on ? 0 : limit.rlim_max;
+	assert(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* A disk that is full when the mount begins has room later: numbers from before are kept, too. */
+static void test_full_at_first(void)
+{
+	enum { N = 200 };
+	struct state *state;
+	uint64_t numbers[N];
+
+	begin();
+	limit_files(true);
+	state = open_state();
+	for (ino_t real = 0; real < N; real++) {
+		if (real == N / 2)
+			limit_files(false);
+		numbers[real] = state_set(state, real + 1, 0);
+	}
+	state_close(state);
+	state = open_state();
+	for (ino_t real = 0; real < N; real++)
+		assert_eq(state_find(state, real + 1), numbers[real]);
+	state_close(state);
+	end();
+}
+
+/* A journal that took no more does not bring back what the file has newer. */
+static void test_full_journal(void)
+{
+	struct state_journal *journal = calloc(1, sizeof(*journal));
+	struct state *state;
+
+	begin();
+	assert(journal);
+	config.journal = journal;
+	limit_files(true);
+	state = open_state();
+	state_set_kept(state, 1, 77, BORN);
+	for (ino_t real = 2; real < 40; real++)
+		state_set(state, real, 0);
+	for (unsigned int i = atomic_load(&journal->n); i < STATE_JOURNAL_MAX; i++)
+		journal->changes[i] = journal->changes[0];
+	atomic_store(&journal->n, STATE_JOURNAL_MAX);
+	limit_files(false);
+	state_close(state);
+	config.journal = NULL;
+	state = open_state();
+	state_set_kept(state, 1, 78, BORN);
+	state_close(state);
+	config.journal = journal;
+	atomic_store(&journal->n, STATE_JOURNAL_MAX + 1);
+	state = open_state();
+	assert_eq(state_find(state, 1), 78);
+	assert(state_find(state, 5) >= LOWER_INO_END);
 	state_close(state);
 	config.journal = NULL;
 	free(journal);
@@ -431,7 +531,10 @@ int main(void)
 	test_numbers();
 	test_kept_over_close_and_open();
 	test_killed();
+	test_full_at_first();
+	test_full_journal();
 	test_power_loss();
+	test_power_losses();
 	test_power_loss_and_copies();
 	test_stacks();
 	test_fleeting();
