@@ -219,7 +219,7 @@ static int claim(const struct options *options, struct stack *stack, char **erro
 	stack->config.claim = r < 0 ? -1 : r;
 	r = check_claim("workdir", options->workdir, r, error);
 	if (r == 0)
-		r = check_claim("upperdir", options->upperdir, claim_upper(stack->config.upper),
+		r = check_claim("upperdir", options->upperdir, claim_upper(stack->config.upper, stack->config.claim),
 				error);
 	return r;
 }

@@ -15,10 +15,18 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/xattr.h"
 #include "core/holder.h"
 #include "core/mounted.h"
 
 static const char note_name[] = "owner";
+static const char mark_name[] = "trusted.overlay.claim";
+
+/* A handle of the file in a work directory that is locked (open_by_handle_at(2)). */
+struct mark {
+	struct file_handle head;
+	unsigned char bytes[MAX_HANDLE_SZ];
+};
 
 enum { PAUSE_MS = 2 };
 
@@ -136,26 +144,80 @@ int claim_work(int work)
 	return fd;
 }
 
-int claim_upper(int upper)
+/* Whether the mount that passed over a lock on upper is still there; what `claim` holds is ours. */
+enum passed { PASSED_NOBODY, PASSED_GONE, PASSED_LIVES };
+static enum passed who_passed(int upper, int claim)
+{
+	struct mark mark;
+	struct stat st, own;
+	cleanup_fd int fd = -1;
+
+	if (xattr_get(upper, mark_name, &mark, sizeof(mark)) < (ssize_t)sizeof(mark.head) ||
+	    mark.head.handle_bytes > sizeof(mark.bytes))
+		return PASSED_NOBODY;
+	fd = open_by_handle_at(upper, &mark.head, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return PASSED_GONE;
+	if (fstat(fd, &st) == 0 && fstat(claim, &own) == 0 && st.st_dev == own.st_dev &&
+	    st.st_ino == own.st_ino)
+		return PASSED_GONE;
+	return flock(fd, LOCK_EX | LOCK_NB) < 0 ? PASSED_LIVES : PASSED_GONE;
+}
+
+/* Says in upper, where only root can, by what it is claimed that is not locked itself. */
+static int pass(int upper, int claim)
+{
+	struct mark mark = { .head.handle_bytes = sizeof(mark.bytes) };
+	int mount_id;
+
+	if (name_to_handle_at(claim, "", &mark.head, &mount_id, AT_EMPTY_PATH) < 0)
+		return -errno;
+	return xattr_set(upper, mark_name, &mark, sizeof(mark.head) + mark.head.handle_bytes, 0);
+}
+
+/* The lock was there to be had: 0, or -EBUSY as another did without. */
+static int look_for_passed(int upper, int claim)
+{
+	switch (who_passed(upper, claim)) {
+	case PASSED_LIVES:
+		return -EBUSY;
+	case PASSED_GONE:
+		xattr_remove(upper, mark_name);
+		return 0;
+	default:
+		return 0;
+	}
+}
+
+int claim_upper(int upper, int claim)
 {
 	enum { PATIENCE_MS = 300 }; /* for a mount with another work directory that ends */
+	int r = 0;
 
 	for (int waited_ms = 0; flock(upper, LOCK_EX | LOCK_NB) < 0; waited_ms += PAUSE_MS) {
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		if (waited_ms % PATIENCE_MS == 0 && holder_is_outsider(upper))
-			break;
+		if (waited_ms % PATIENCE_MS == 0 && who_passed(upper, claim) != PASSED_LIVES &&
+		    holder_is_outsider(upper) && pass(upper, claim) == 0)
+			return is_in_place(upper) ? 0 : -ENOENT;
 		if (pause_for(waited_ms, PATIENCE_MS) < 0)
 			return -EBUSY;
 	}
-	return is_in_place(upper) ? 0 : -ENOENT;
+	r = look_for_passed(upper, claim);
+	return r < 0 || is_in_place(upper) ? r : -ENOENT;
 }
 
 void claim_note(int claim, const char *mountpoint)
 {
-	if (ftruncate(claim, 0) == 0 && lseek(claim, 0, SEEK_SET) == 0)
-		dprintf(claim, "%ld %" PRIu64 " %s", (long)getpid(), mounted_id(mountpoint, NULL),
-			mountpoint);
+	char text[PATH_MAX + 64];
+	int n = snprintf(text, sizeof(text), "%ld %" PRIu64 " %s", (long)getpid(),
+			 mounted_id(mountpoint, NULL), mountpoint);
+
+	/* Over what is there, which needs no room; half a note is none. */
+	if (n < 0 || n >= (int)sizeof(text) || pwrite(claim, text, (size_t)n, 0) != n)
+		n = 0;
+	if (ftruncate(claim, n) < 0)
+		pwrite(claim, " ", 1, 0);
 }
 
 uint64_t claim_mount(int work, char **place)

@@ -86,7 +86,8 @@ static struct use look_at_process(pid_t pid, const struct statx *dir)
 
 static bool may_write(pid_t pid, uid_t owner)
 {
-	return process_is_of(pid, 0) || process_is_of(pid, owner) || process_is_of(pid, geteuid());
+	return process_is_of(pid, 0) || process_is_of(pid, owner) ||
+	       process_is_of(pid, geteuid()) || process_maps(pid, owner);
 }
 
 bool holder_is_outsider(int dirfd)

@@ -12,4 +12,10 @@
  */
 bool process_is_of(pid_t pid, uid_t uid);
 
+/*
+ * Whether a process is in another user namespace than this one, in which that user, of ours, has an
+ * id: it may have rights there to what is his.
+ */
+bool process_maps(pid_t pid, uid_t uid);
+
 #endif

@@ -22,11 +22,12 @@ int claim_work(int work);
 int claim_work_now(int work);
 
 /*
- * Claims the open directory `upper`, until the last copy of that descriptor is closed. The caller
- * has claimed the work directory that goes with it. 0 also if only somebody who may not write there
- * has it locked; otherwise as claim_work.
+ * Claims the open directory `upper`, until the last copy of that descriptor is closed, for who has
+ * claimed the work directory that goes with it by `claim`. 0 also if only somebody who may not
+ * write there has it locked, as far as that is seen (core/holder.h): then an xattr of upper, which
+ * only root can set, says by which claim it is in use. Otherwise as claim_work.
  */
-int claim_upper(int upper);
+int claim_upper(int upper, int claim);
 
 /* Notes in what claim_work gave that the mount at `mountpoint` has it, and this process. */
 void claim_note(int claim, const char *mountpoint);

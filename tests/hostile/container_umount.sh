@@ -101,6 +101,17 @@ echo precious >"$mnt/new"
 written "$slow" "after it has come up"
 cairn umount slow
 
+# A disk that was full left no room to note which mount it is.
+cairn mount --name unnoted app:1 "$mnt"
+echo precious >"$mnt/new"
+: >"$store/containers/$(id_of unnoted)/work/owner"
+fails 1 "container unnoted is mounted there" cairn mount --name third app:1 "$mnt"
+cairn umount --keep unnoted
+[ -z "$(mounts)" ] || fail "mounted still: $(mounts)"
+cairn mount --name unnoted app:1 "$mnt"
+[ "$(cat "$mnt/new")" = precious ] || fail "what was in the container is gone"
+cairn umount unnoted
+
 # The command that mounts is killed, and what it started goes on: the container is that one's until it is mounted, with a layer of its
 # own or without, and can be taken away then.
 goes() {

@@ -5,7 +5,7 @@
 . "$(dirname "$0")/../tools/lib.sh"
 need_root
 need_fuse
-need flock setpriv
+need flock setpriv unshare getfattr
 
 cd "$TMP"
 chmod 755 "$TMP"
@@ -96,6 +96,23 @@ locks -x u
 mount_refused "in use by another mount" -o lowerdir=l,upperdir=u,workdir=w m
 unlock
 chmod 755 u
+
+# A mount that did without the lock keeps others away also when that has gone.
+locks -s u
+timeout 20 "$CAIRNFS" -o lowerdir=l,upperdir=u,workdir=w m || fail "not mounted beside a lock"
+unlock
+mount_refused "in use by another mount" -o lowerdir=l,upperdir=u,workdir=w2 m2
+umount m
+mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w2 m2
+! getfattr -m trusted.overlay.claim u 2>none | grep -q claim || fail "upper says still who did without its lock"
+umount m2
+# Who has the rights of upper's owner in a user namespace may be a mount's daemon.
+chown 200000 u
+locks -x u --reuid 12345 --clear-groups unshare --user
+printf '0 12345 1\n1 200000 10\n' >"/proc/$locker/uid_map"
+mount_refused "in use by another mount" -o lowerdir=l,upperdir=u,workdir=w m
+unlock
+chown 0 u
 
 # ---- the tool ----
 

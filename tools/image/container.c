@@ -285,7 +285,7 @@ static int claim_parts(struct container_hold *hold)
 	if (r >= 0)
 		hold->claim = r;
 	if (r >= 0 || r == -ENOENT)
-		r = upper < 0 ? upper : claim_upper(upper);
+		r = upper < 0 ? upper : claim_upper(upper, hold->claim);
 	if (r == 0)
 		hold->upper = take_fd(&upper);
 	return r == -ENOENT ? 0 : r;
@@ -305,13 +305,17 @@ int container_hold_layer(const struct container *container, struct container_hol
 	return r < 0 ? error_errno(error, r, "container %s", container->name) : 0;
 }
 
-/* Where its upper is mounted now, allocated; NULL: nowhere that we see, on top. */
-static char *find_layer(const struct container_hold *hold)
+/*
+ * Where its upper is mounted now, allocated; NULL: nowhere that we see, on top. *is_noted: that is
+ * known, which a full disk can have prevented.
+ */
+static char *find_layer(const struct container_hold *hold, bool *is_noted)
 {
 	cleanup_fd int work = fd_open(hold->dir, "work", O_RDONLY | O_DIRECTORY, 0);
 	cleanup_free char *place = NULL;
 	uint64_t id = work < 0 ? 0 : claim_mount(work, &place);
 
+	*is_noted = id != 0;
 	return id && mounted_id(place, NULL) == id ? take_ptr(place) : NULL;
 }
 
@@ -323,10 +327,11 @@ static bool is_image(const struct container *container, const char *source)
 int container_look(const struct container *container, const struct container_hold *hold,
 		   struct error *error, char **place)
 {
+	bool is_noted = false;
 	cleanup_free char *source = NULL;
 	int r;
 
-	*place = container->read_only || hold->dir < 0 ? NULL : find_layer(hold);
+	*place = container->read_only || hold->dir < 0 ? NULL : find_layer(hold, &is_noted);
 	if (*place)
 		return CONTAINER_MOUNTED;
 	r = container->mount_point ? mounted_at(container->mount_point, &source) : MOUNTED_NOTHING;
@@ -334,8 +339,8 @@ int container_look(const struct container *container, const struct container_hol
 		return error_errno(error, r, "%s", container->mount_point);
 	if (r == MOUNTED_NOTHING)
 		return CONTAINER_UNMOUNTED;
-	/* One without a layer of its own is like any other of its image. */
-	if (r == MOUNTED_OTHER || !container->read_only || !is_image(container, source))
+	/* One without a layer of its own, or without a note, is like any other of its image. */
+	if (r == MOUNTED_OTHER || is_noted || !is_image(container, source))
 		return error_set(error, -EBUSY, "%s: something else is mounted there",
 				 container->mount_point);
 	*place = strdup(container->mount_point);
