@@ -10,6 +10,7 @@
 #include "copyup.h"
 #include "core/nesting.h"
 #include "metacopy.h"
+#include "mtime.h"
 #include "names.h"
 #include "protect.h"
 #include "upper.h"
@@ -140,14 +141,14 @@ static struct timespec time_to_set(unsigned int set, unsigned int flag, unsigned
 	return time;
 }
 
-static int set_times(int fd, const struct stat *st, unsigned int set)
+static int set_times(struct node *node, int fd, const struct stat *st, unsigned int set)
 {
 	const struct timespec times[2] = {
 		time_to_set(set, FS_SET_ATIME, FS_SET_ATIME_NOW, st->st_atim),
 		time_to_set(set, FS_SET_MTIME, FS_SET_MTIME_NOW, st->st_mtim),
 	};
 
-	return fd_utimens(fd, times);
+	return mtime_set(node, fd, times);
 }
 
 /* With node->names held, as for every change of a file's mode: 1 if bits were taken, 0, or -errno.
@@ -195,8 +196,11 @@ static int set_size(struct fs *fs, struct node *node, off_t size)
 {
 	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, true, &r);
+	cleanup_mtime struct mtime mtime = { 0 };
 
-	if (!ref)
+	if (ref)
+		r = mtime_leave_to_kernel(fs, node, ref->fd, &mtime);
+	if (!ref || r < 0)
 		return r;
 	return ftruncate(ref->fd, size) < 0 ? -errno : 0;
 }
@@ -216,7 +220,7 @@ static int apply(struct fs *fs, struct node *node, int fd, const struct stat *st
 	if (r == 0 && set & FS_SET_MODE)
 		r = set_mode(fs, node, fd, st->st_mode);
 	if (r == 0 && set & (FS_SET_ATIME | FS_SET_MTIME | FS_SET_ATIME_NOW | FS_SET_MTIME_NOW))
-		r = set_times(fd, st, set);
+		r = set_times(node, fd, st, set);
 	return r;
 }
 

@@ -8,6 +8,7 @@
 #include "base/xattr.h"
 #include "copyup.h"
 #include "metacopy.h"
+#include "mtime.h"
 #include "protect.h"
 #include "quiet.h"
 #include "upper.h"
@@ -93,38 +94,47 @@ struct fd_ref *fs_file(struct fs *fs, struct node *node, bool for_writing, int *
 /* Where what is written must begin if the file may only be appended to: this says anywhere. */
 enum { ANYWHERE = -1 };
 
+/* A file whose content is being changed. */
+struct change {
+	struct fd_ref *ref;
+	struct mtime mtime;
+};
+
+static void change_end(struct change *change)
+{
+	mtime_release(&change->mtime);
+	if (change->ref)
+		fd_ref_put(change->ref);
+}
+#define cleanup_change CLEANUP(change_end)
+
 /*
  * The file to change from `offset` on, with setuid and setgid gone if the caller's change takes
- * them.
+ * them. 0 or negative errno; ended by change_end, whatever the result.
  */
-static struct fd_ref *file_to_change(struct fs *fs, struct node *node, off_t offset,
-				     const struct killer *killer, int *error)
+static int change_begin(struct fs *fs, struct node *node, off_t offset, const struct killer *killer,
+			struct change *ret)
 {
-	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = offset == ANYWHERE ? 0 : protect_check(fs, node, PROTECT_IMMUTABLE);
 	struct stat st;
 
-	*error = offset == ANYWHERE ? 0 : protect_check(fs, node, PROTECT_IMMUTABLE);
-	if (*error == 0)
-		ref = fs_file(fs, node, true, error);
-	if (ref && offset != ANYWHERE)
-		*error = protect_check_write(fs, node, ref->fd, offset);
-	if (!ref || *error < 0)
-		return NULL;
-	if (killer) {
-		*error = fs_setattr(fs, node, &st, 0, killer, &st);
-		if (*error < 0)
-			return NULL;
-	}
-	return take_ptr(ref);
+	*ret = (struct change){ 0 };
+	if (r == 0)
+		ret->ref = fs_file(fs, node, true, &r);
+	if (ret->ref && offset != ANYWHERE)
+		r = protect_check_write(fs, node, ret->ref->fd, offset);
+	if (r == 0 && killer)
+		r = fs_setattr(fs, node, &st, 0, killer, &st);
+	return r < 0 ? r : mtime_leave_to_kernel(fs, node, ret->ref->fd, &ret->mtime);
 }
 
 ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
 		 const struct killer *killer)
 {
-	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, offset, killer, &r);
+	cleanup_change struct change change;
+	int r = change_begin(fs, node, offset, killer, &change);
 
-	return ref ? fd_pwrite_all(ref->fd, data, size, offset) : r;
+	return r < 0 ? r : fd_pwrite_all(change.ref->fd, data, size, offset);
 }
 
 int privileges_get(int fd, struct privileges *ret)
@@ -152,17 +162,17 @@ int privileges_restore(int fd, const struct privileges *privileges)
 ssize_t fs_write_back(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset)
 {
 	struct privileges privileges;
-	int r = 0;
+	cleanup_change struct change change;
 	/* It was stored while that was allowed, or by a mapping, of which nobody told us. */
-	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, ANYWHERE, NULL, &r);
+	int r = change_begin(fs, node, ANYWHERE, NULL, &change);
 	ssize_t n;
 
-	if (ref)
-		r = privileges_get(ref->fd, &privileges);
-	if (!ref || r < 0)
+	if (r == 0)
+		r = privileges_get(change.ref->fd, &privileges);
+	if (r < 0)
 		return r;
-	n = fd_pwrite_all(ref->fd, data, size, offset);
-	privileges_restore(ref->fd, &privileges);
+	n = fd_pwrite_all(change.ref->fd, data, size, offset);
+	privileges_restore(change.ref->fd, &privileges);
 	return n;
 }
 
@@ -171,29 +181,28 @@ int fs_fallocate(struct fs *fs, struct node *node, int mode, off_t offset, off_t
 {
 	/* What only reserves blocks changes nothing of what is there (vfs_fallocate()). */
 	off_t changed = mode & ~FALLOC_FL_KEEP_SIZE ? 0 : INT64_MAX;
-	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = file_to_change(fs, node, changed, killer, &r);
+	cleanup_change struct change change;
+	int r = change_begin(fs, node, changed, killer, &change);
 
-	if (!ref)
+	if (r < 0)
 		return r;
-	return fallocate(ref->fd, mode, offset, length) < 0 ? -errno : 0;
+	return fallocate(change.ref->fd, mode, offset, length) < 0 ? -errno : 0;
 }
 
 ssize_t fs_copy_range(struct fs *fs, struct node *in, off_t in_offset, struct node *out,
 		      off_t out_offset, size_t size, const struct killer *killer)
 {
 	cleanup_fd_ref struct fd_ref *src = NULL;
-	cleanup_fd_ref struct fd_ref *dst = NULL;
-	ssize_t n;
-	int r = 0;
-
+	cleanup_change struct change change;
 	/* The target first: if both are the same file, the source is then its copy. */
-	dst = file_to_change(fs, out, out_offset, killer, &r);
-	if (dst)
+	int r = change_begin(fs, out, out_offset, killer, &change);
+	ssize_t n;
+
+	if (r == 0)
 		src = fs_file(fs, in, false, &r);
 	if (!src)
 		return r;
-	n = copy_file_range(src->fd, &in_offset, dst->fd, &out_offset, size, 0);
+	n = copy_file_range(src->fd, &in_offset, change.ref->fd, &out_offset, size, 0);
 	return n < 0 ? -errno : n;
 }
 

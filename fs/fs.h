@@ -24,10 +24,10 @@
 #include "state.h"
 
 /* Something that is changed for a moment only, and what it was (quiet.h). */
-enum { QUIET_NOTES = 32 };
+enum { QUIET_NOTES = 128 }; /* two for each request that is worked on, so that there is room */
 struct quiet_note {
 	uint64_t ino; /* 0: free */
-	struct timespec times[2]; /* of a directory */
+	struct timespec times[2]; /* of a directory, or a file whose content is changed */
 	mode_t mode; /* of a file; 0: the times count */
 };
 
@@ -100,6 +100,11 @@ struct caps {
 	bool can_acl; /* POSIX ACLs are kept */
 	bool can_user_xattr; /* xattrs of the user namespace are */
 	const char *origin_xattr; /* of the trusted or user namespace; NULL: none */
+	/*
+	 * What times of upper are multiples of, in nanoseconds, for the kernel to know before
+	 * the first request. 0: not asked for, as without writeback, or in a later worker.
+	 */
+	unsigned int time_unit;
 };
 
 struct fs {

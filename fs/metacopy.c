@@ -19,6 +19,7 @@
 #include "base/fd.h"
 #include "core/redirect.h"
 #include "metacopy.h"
+#include "mtime.h"
 #include "quiet.h"
 #include "upper.h"
 
@@ -179,8 +180,8 @@ static int complete(struct fs *fs, struct node *node, struct lower_obj *data, of
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	cleanup_fd int src = -1;
 	cleanup_fd int dst = -1;
+	cleanup_mtime struct mtime mtime = { 0 };
 	struct privileges privileges;
-	struct timespec times[2];
 	struct stat st;
 	int r;
 
@@ -192,17 +193,17 @@ static int complete(struct fs *fs, struct node *node, struct lower_obj *data, of
 	r = src < 0 ? src : dst < 0 ? dst : privileges_get(dst, &privileges);
 	if (r == 0)
 		r = fd_stat(dst, NULL, &st);
+	if (r == 0)
+		r = mtime_hold(fs, node, dst, &mtime);
 	if (r < 0)
 		return r;
-	times[0] = st.st_atim;
-	times[1] = st.st_mtim;
 	r = copy_data(src, dst, limit < st.st_size ? limit : st.st_size);
 	if (r == 0 && limit < st.st_size && ftruncate(dst, limit) < 0)
 		r = -errno;
 	if (r == 0)
 		r = privileges_restore(dst, &privileges);
 	if (r == 0)
-		r = fd_utimens(dst, times);
+		r = mtime_release(&mtime);
 	if (r == 0 && fs->config->do_fsync && fsync(dst) < 0)
 		r = -errno;
 	/* From here on the data are the file's own. */

@@ -11,7 +11,7 @@
  *   node->copyup   held while the object is copied to upper, data and all; only
  *                  requests that need that very copy wait for it
  *   node->names    of a directory: held while one name in upper changes; of a
- *                  file: while its mode does
+ *                  file: while its mode does; of both: while times are set
  *   node->lock     guards the fields named below; never held over a system call
  *   nodes->lock    guards the table, references and names; held for moments
  */
@@ -51,7 +51,8 @@ struct node {
 	struct alias *aliases, *last_alias; /* guarded by nodes->lock */
 
 	pthread_mutex_t copyup;
-	pthread_mutex_t names; /* of a file: held while its mode changes */
+	pthread_mutex_t names; /* of a file: held while its mode or times change */
+	struct held_mtime *held_mtime; /* guarded by names (mtime.c); NULL: nobody keeps it */
 	pthread_mutex_t lock; /* guards what follows */
 	bool has_upper;
 	bool is_orphan; /* its content is kept in the orphan directory */

@@ -214,6 +214,9 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		fuse_set_feature_flag(conn, FUSE_CAP_POSIX_ACL);
 	if (mount->fs->config->writeback)
 		fuse_set_feature_flag(conn, FUSE_CAP_WRITEBACK_CACHE);
+	/* What the kernel shows of a change before it tells us must be what upper can keep. */
+	if (mount->fs->caps.time_unit)
+		conn->time_gran = mount->fs->caps.time_unit;
 	/* What a request has room for, whatever the size of a page is here. */
 	conn->max_write = ATTEMPT_WRITE_MAX;
 	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);

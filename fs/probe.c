@@ -96,6 +96,18 @@ static unsigned int formats_for(const struct fs_config *config, const struct cap
 	return formats;
 }
 
+/* Times are cut down to a multiple of this, as far as one can tell from those of one second. */
+static unsigned int time_unit(int scratch)
+{
+	const struct timespec latest = { 1, 999999999 }, times[2] = { latest, latest };
+	cleanup_fd int fd = fd_open(scratch, a, O_PATH, 0);
+	struct stat st;
+
+	if (fd < 0 || fd_utimens(fd, times) < 0 || fd_stat(fd, NULL, &st) < 0)
+		return 1;
+	return 1000000000 - (unsigned int)st.st_mtim.tv_nsec;
+}
+
 int probe_upper(const struct fs_config *config, int scratch, struct caps *ret)
 {
 	struct caps caps = { 0 };
@@ -111,6 +123,8 @@ int probe_upper(const struct fs_config *config, int scratch, struct caps *ret)
 	caps.can_acl = n >= 0 || n == -ENODATA;
 	n = xattr_get(config->upper, "user.cairn.probe", NULL, 0);
 	caps.can_user_xattr = n >= 0 || n == -ENODATA;
+	if (config->writeback)
+		caps.time_unit = time_unit(scratch);
 	unlinkat(scratch, a, 0);
 	unlinkat(scratch, b, 0);
 	r = whiteout_probe(scratch, formats_for(config, &caps), config->user_xattrs, &caps.style);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * What is changed for a moment only, so that nobody is to see it: the times of a directory in which
- * a name is made, the mode of a file that we may not open as it is. A note in memory that workers
- * share says what it was; if the worker dies in that moment, the next one puts it back.
+ * a name is made, those of a file that is written to (mtime.h), the mode of a file that we may not
+ * open as it is. A note in memory that workers share says what it was; if the worker dies in that
+ * moment, the next one puts it back.
  */
 #ifndef FS_QUIET_H
 #define FS_QUIET_H
@@ -10,7 +11,7 @@
 #include "fs.h"
 
 /*
- * Notes that `times` of the directory `ino` (and mode 0), or the `mode` of the file, is to be put
+ * Notes that `times` of the object `ino` (and mode 0), or the `mode` of the file, is to be put
  * back. The note, for quiet_end; NULL: there is no room or nobody to follow, which is no failure.
  */
 struct quiet_note *quiet_begin(struct fs *fs, uint64_t ino, const struct timespec times[2],

@@ -17,7 +17,7 @@ enum {
 	 * of struct shared, of the ledger, or of what is in the work directory changes, or
 	 * how descriptors are handed on (successor.h).
 	 */
-	SHARED_VERSION = 3,
+	SHARED_VERSION = 4,
 };
 
 struct shared {

@@ -216,6 +216,8 @@ static int parse_options(struct options *options, struct totals *totals, int arg
 		return -errno;
 	options->redirect_off = options->mount_options &&
 				strstr(options->mount_options, "redirect_dir=off") != NULL;
+	options->writeback = options->mount_options &&
+			     strstr(options->mount_options, "writeback=1") != NULL;
 	return 0;
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Random programs of operations give the same answers and trees on a mount as on a plain directory (tests/fs/differ.c), and
 # kernel overlayfs reads what they leave behind: from one process, several threads or processes, in a user namespace, with
-# redirect_dir=off, on a filesystem that runs full. Several workers on the same names leave a tree that is whole. For two
+# redirect_dir=off, with writeback=1, on a filesystem that runs full. Several workers on the same names leave a tree that is whole. For two
 # minutes; `make soak` does it for as long as asked.
 . "$(dirname "$0")/../lib.sh"
 need_root
@@ -41,6 +41,7 @@ differ 6 --ops 2000 --threads 4 --shared
 differ 4 --ops 2000 --processes 4 --shared
 differ 7 --ops 1000 --userns
 differ 7 --ops 1000 --options redirect_dir=off
+differ 5 --ops 2000 --threads 4 --options writeback=1
 differ 4 --ops 1000 --full tmpfs
 if command -v mkfs.ext4 >"$TMP/out"; then
 	differ 5 --ops 1000 --full ext4

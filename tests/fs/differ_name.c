@@ -68,8 +68,12 @@ void op_name(struct performer *p, const struct op *op, struct text *text)
 
 void op_truncate(struct performer *p, const struct op *op, struct text *text)
 {
-	(void)p;
-	answer_say(text, truncate(op->path, op->len));
+	struct stat st;
+
+	if (p->side->options->writeback && stat(op->path, &st) == 0 && st.st_size == op->len)
+		text_add(text, "left out: it has that size");
+	else
+		answer_say(text, truncate(op->path, op->len));
 }
 
 void op_stat(struct performer *p, const struct op *op, struct text *text)
