@@ -82,7 +82,7 @@ static int show_image(void *context, const struct image *image)
 static int list(bool as_json)
 {
 	cleanup_store struct store *store = NULL;
-	struct listing listing = { .json = as_json ? json_array() : NULL };
+	struct listing listing = { 0 };
 	struct index_txn txn;
 	struct error error;
 	int r;
@@ -92,6 +92,7 @@ static int list(bool as_json)
 	if (store_begin(store, false, &error, &txn) < 0)
 		return cmd_fail(&cmd_images, "%s", error.text);
 	listing.txn = &txn;
+	listing.json = as_json ? json_array() : NULL;
 	if (!as_json)
 		printf("%-32s %-16s %-12s %6s %10s  %s\n", "NAME", "TAG", "IMAGE ID", "LAYERS",
 		       "SIZE", "CREATED");
