@@ -250,7 +250,7 @@ static int open_lock(struct index *index)
 		fd = fd_open(index->dir, name, O_RDONLY | O_NONBLOCK, 0);
 	if (fd == -ENOENT)
 		fd = fd_open(index->dir, name, O_RDWR | O_CREAT | O_NONBLOCK, 0600);
-	if (index->is_reader && (fd == -EROFS || fd == -EACCES))
+	if (index->is_reader && fd == -EROFS)
 		return 0;
 	index->lock = fd;
 	return fd < 0 ? fd : 0;
