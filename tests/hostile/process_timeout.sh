@@ -8,6 +8,7 @@ need_fuse
 need python3
 sysctls=/proc/sys/fs/fuse
 [ -e $sysctls/max_request_timeout ] || skip "this kernel knows no request timeouts"
+[ -w $sysctls/default_request_timeout ] || skip "request timeouts cannot be set here"
 
 cd "$TMP"
 mkdir l m
