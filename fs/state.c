@@ -15,12 +15,10 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/fd.h"
+#include "base/random.h"
 #include "base/table.h"
 #include "core/number.h"
 #include "state_file.h"
@@ -191,15 +189,6 @@ static int change(struct state *state, ino_t real, struct state_record record)
 
 /* --- opening --- */
 
-static uint64_t random_number(void)
-{
-	uint64_t n;
-
-	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != sizeof(n))
-		n = table_hash_u64((uint64_t)time(NULL) << 22 ^ (uint64_t)getpid());
-	return n | 1;
-}
-
 /* What is in the way is said; where there is no room, as on a full disk, memory does. */
 static int open_file(struct state *state)
 {
@@ -208,7 +197,7 @@ static int open_file(struct state *state)
 	if (r == STATE_FILE_FOREIGN)
 		return -EPERM;
 	state->next = r == 0 ? state_file_next(state->file)
-			     : LOWER_INO_END + (random_number() >> 35 << 32);
+			     : LOWER_INO_END + (random_u64() >> 35 << 32);
 	state->reserved = state->next;
 	return 0;
 }
@@ -253,7 +242,7 @@ int state_open(int workdir, const struct state_config *config, struct state **re
 	if (!state)
 		return -ENOMEM;
 	state->stack_id = config->stack_id;
-	state->mount_id = random_number();
+	state->mount_id = random_u64() | 1;
 	state->workdir = workdir;
 	state->journal = config->journal;
 	pthread_mutex_init(&state->lock, NULL);

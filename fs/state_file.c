@@ -15,13 +15,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/boot.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/random.h"
 #include "base/table.h"
 #include "core/number.h"
 
@@ -153,18 +152,6 @@ static int look(const struct state_file *file, const struct slot slots[WINDOW], 
 
 /* --- a file from nothing --- */
 
-static uint64_t random_number(void)
-{
-	struct timespec now;
-	uint64_t n;
-
-	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) == sizeof(n))
-		return n;
-	clock_gettime(CLOCK_REALTIME, &now);
-	return table_hash_u64((uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec ^
-			      (uint64_t)getpid() << 48);
-}
-
 static int write_head(const struct state_file *file, int fd, uint64_t n_slots)
 {
 	struct head head = { .seed = htole64(file->seed),
@@ -230,8 +217,8 @@ static int begin_file(struct state_file *file)
 {
 	int fd;
 
-	file->seed = random_number();
-	file->next = LOWER_INO_END + (random_number() >> (64 - BEGINNINGS_BITS)) * NEVER_REACHED;
+	file->seed = random_u64();
+	file->next = LOWER_INO_END + (random_u64() >> (64 - BEGINNINGS_BITS)) * NEVER_REACHED;
 	fd = make_table(file, FIRST_SLOTS);
 	return fd < 0 ? fd : put_in_place(file, fd, FIRST_SLOTS);
 }
@@ -262,7 +249,7 @@ static bool read_head(struct state_file *file)
 	 * begin with one head go on with the same numbers.
 	 */
 	if (!file->boot || le64toh(head.boot) != file->boot)
-		file->next += NEVER_REACHED * (1 + (random_number() >> (64 - RUNS_BITS)));
+		file->next += NEVER_REACHED * (1 + (random_u64() >> (64 - RUNS_BITS)));
 	return file->n_slots >= FIRST_SLOTS && file->n_slots <= MAX_SLOTS &&
 	       !(file->n_slots & (file->n_slots - 1)) && file->next >= LOWER_INO_END &&
 	       file->next < (UINT64_C(1) << 63) - NEVER_REACHED;

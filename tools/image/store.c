@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "image/store.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -112,6 +113,31 @@ static int refuse_damaged(struct store *store, struct error *error)
 			 store->path);
 }
 
+/* Whether a directory of the store has something in it. */
+static bool has_any(int dirfd)
+{
+	cleanup_dir DIR *stream = NULL;
+	struct dirent *entry;
+
+	if (fd_opendir(dirfd, &stream) < 0)
+		return false;
+	while ((entry = readdir(stream))) {
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			return true;
+	}
+	return false;
+}
+
+/* Whether somebody has removed store.mdb alone: what is there would all be thrown away. */
+static bool is_lost(const struct store *store)
+{
+	struct stat st;
+
+	return fd_stat(store->root, "store.mdb", &st) == -ENOENT &&
+	       fd_stat(store->root, "store.mdb.old", &st) == 0 &&
+	       (has_any(store->layers) || has_any(store->containers));
+}
+
 static bool is(struct index_value value, const char *text)
 {
 	return value.size == strlen(text) && memcmp(value.data, text, value.size) == 0;
@@ -182,6 +208,11 @@ int store_open(const char *path, struct error *error, struct store **ret)
 		r = open_directories(store);
 	if (r < 0)
 		return error_errno(error, r, "store %s", path);
+	if (is_lost(store))
+		return error_set(error, -ENOENT,
+				 "store %s: store.mdb is missing; store.mdb.old, from before the "
+				 "last change, can take its place: see DAMAGE in cairn(1)",
+				 path);
 	r = open_index(store, INDEX_WRITE, error);
 	if (r == 0)
 		r = store_sweep(store, error);
