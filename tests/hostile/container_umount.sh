@@ -101,6 +101,26 @@ echo precious >"$mnt/new"
 written "$slow" "after it has come up"
 cairn umount slow
 
+# A daemon that fails after its mount has come up: nothing is removed under that, and it goes.
+cat >"$TMP/fails" <<'END'
+#!/bin/sh
+"$CAIRNFS" "$@"
+exit 3
+END
+chmod +x "$TMP/fails"
+cairn mount --name kept app:1 "$mnt"
+echo precious >"$mnt/new"
+cairn umount --keep kept
+for name in new kept; do
+	if CAIRN_CAIRNFS=$TMP/fails "$CAIRN" --root "$store" mount --name $name app:1 "$mnt" 2>"$TMP/err"; then fail "mounted"; fi
+	grep -q "could not mount it" "$TMP/err" || fail "it says: $(cat "$TMP/err")"
+	[ -z "$(mounts)" ] || fail "mounted still: $(mounts)"
+done
+[ "$(cairn containers | tail -n +2 | tr -s ' ' | cut -d' ' -f2)" = kept ] || fail "containers: $(cairn containers)"
+cairn mount --name kept app:1 "$mnt"
+[ "$(cat "$mnt/new")" = precious ] || fail "what was in the container is gone"
+cairn umount kept
+
 # A disk that was full left no room to note which mount it is.
 cairn mount --name unnoted app:1 "$mnt"
 echo precious >"$mnt/new"
