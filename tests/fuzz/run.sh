@@ -168,7 +168,9 @@ build=$2
 shift 2
 part=$((seconds / $#))
 failed=0
-TMPDIR=/tmp
+# Not over a directory that others have, which the tree may lie in.
+TMPDIR=$build/scratch
+mkdir -p "$TMPDIR"
 mount -t tmpfs -o size=2g tmpfs "$TMPDIR"
 export TMPDIR
 for target in "$@"; do

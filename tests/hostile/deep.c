@@ -20,7 +20,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void die(const char *what, unsigned long depth)
+__attribute__((noreturn)) static void die(const char *what, unsigned long depth)
 {
 	fprintf(stderr, "deep: %s at depth %lu: %s\n", what, depth, strerror(errno));
 	exit(1);
