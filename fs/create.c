@@ -242,15 +242,13 @@ static int newborn_node(struct fs *fs, const struct stat *st, struct node **ret)
 			     .has_data_place = true,
 			     .protection = PROTECT_KNOWN,
 			     .real = st->st_ino };
-	uint64_t before = state_find(fs->state, st->st_ino);
+	uint64_t before;
 	bool is_new;
 
 	/* A number that this inode had in an earlier life must not come back. */
-	if (before) {
-		state_drop(fs->state, st->st_ino);
+	made.ino = state_renew(fs->state, st->st_ino, &before);
+	if (before)
 		ino32_drop(fs->ino32, before);
-	}
-	made.ino = state_set(fs->state, st->st_ino, 0);
 	*ret = made.ino ? nodes_get_or_add(&fs->nodes, &made, &is_new) : NULL;
 	return *ret ? 0 : -ENOMEM;
 }

@@ -36,7 +36,7 @@ static int number_of(struct merge *merge, const char *name, const struct stat *s
 	if (r < 0 && r != -EIO)
 		return r;
 	*ret = merged ? state_set(merge->fs->state, st->st_ino, merged->ino)
-		      : upper_number(merge->fs, merge->dirfd, name, st);
+		      : upper_give_number(merge->fs, merge->dirfd, name, st);
 	return *ret ? 0 : -ENOMEM;
 }
 

@@ -22,7 +22,7 @@ int group_resume(struct fs *fs, uint64_t ino, ino_t *ret)
 
 	if (r < 0)
 		return r;
-	if (origin_get(fs, fd, st.st_ino) != ino && upper_known_number(fs, fd, &st) != ino)
+	if (state_find(fs->state, st.st_ino) != ino && upper_own_number(fs, fd, &st) != ino)
 		return -ENOENT; /* a note of an older version */
 	*ret = st.st_ino;
 	return take_fd(&fd);

@@ -26,6 +26,13 @@
 enum {
 	BLOCK = 1 << 20, /* numbers reserved at a time */
 	PATIENCE = 1 << 6, /* changes after which a file that could not be made is tried again */
+	CACHE_BITS = 12,
+};
+
+/* A number that was found, so that a listing does not ask the file for each name each time. */
+struct cached {
+	ino_t real;
+	uint64_t ino; /* 0: none */
 };
 
 struct entry {
@@ -44,12 +51,27 @@ struct state {
 	struct state_file *file; /* NULL: none could be made */
 	unsigned int n_without; /* changes since then */
 	struct table table;
+	struct cached cache[1 << CACHE_BITS];
 	size_t n_unwritten;
 	uint64_t next, reserved;
 	struct state_journal *journal; /* NULL: none is kept */
 };
 
 /* --- what is in memory --- */
+
+static struct cached *cached_at(struct state *state, ino_t real)
+{
+	return &state->cache[table_hash_u64(real) >> (64 - CACHE_BITS)];
+}
+
+/* What was found of an inode is not true any more. */
+static void drop_cached(struct state *state, ino_t real)
+{
+	struct cached *cached = cached_at(state, real);
+
+	if (cached->real == real)
+		cached->ino = 0;
+}
 
 static struct entry *find(struct state *state, ino_t real)
 {
@@ -77,6 +99,7 @@ static int remember(struct state *state, ino_t real, struct state_record record,
 {
 	struct entry *entry = find(state, real);
 
+	drop_cached(state, real);
 	if (!entry) {
 		entry = calloc(1, sizeof(*entry));
 		if (!entry)
@@ -172,6 +195,7 @@ static int change(struct state *state, ino_t real, struct state_record record)
 	bool is_noted = journal && atomic_load(&journal->n) > 0;
 	int r;
 
+	drop_cached(state, real);
 	try_file(state);
 	if (is_noted)
 		write_journal(journal, real, record);
@@ -290,18 +314,37 @@ static bool is_of(struct state_record record, uint64_t birth)
 	return !record.stack || (birth && record.birth == birth);
 }
 
+/*
+ * What is noted of an inode, with the lock held: STATE_FILE_FOUND, STATE_FILE_EARLIER, or
+ * STATE_FILE_ABSENT if that is nothing here.
+ */
+static int look(struct state *state, ino_t real, struct state_record *ret)
+{
+	struct entry *entry = find(state, real);
+	int r = STATE_FILE_FOUND;
+
+	if (entry)
+		*ret = entry->record;
+	else
+		r = state->file ? state_file_find(state->file, real, ret) : STATE_FILE_ABSENT;
+	/* What objects say themselves is not noted with a stack. */
+	if (r <= STATE_FILE_ABSENT || (entry && !entry->is_unwritten))
+		return r < 0 ? STATE_FILE_ABSENT : r;
+	return is_ours(state, *ret) ? r : STATE_FILE_ABSENT;
+}
+
 /* With the lock held. */
 static uint64_t find_number(struct state *state, ino_t real)
 {
-	struct entry *entry = find(state, real);
-	struct state_record record = { 0 };
+	struct cached *cached = cached_at(state, real);
+	struct state_record record;
 
-	if (entry)
-		record = entry->record;
-	else if (!state->file || state_file_find(state->file, real, &record) != STATE_FILE_FOUND)
+	if (cached->ino && cached->real == real)
+		return cached->ino;
+	if (look(state, real, &record) != STATE_FILE_FOUND)
 		return 0;
-	/* What objects say themselves is not noted with a stack. */
-	return (entry && !entry->is_unwritten) || is_ours(state, record) ? record.ino : 0;
+	*cached = (struct cached){ real, record.ino };
+	return record.ino;
 }
 
 uint64_t state_find(struct state *state, ino_t real)
@@ -317,19 +360,15 @@ uint64_t state_find(struct state *state, ino_t real)
 uint64_t state_confirm(struct state *state, ino_t real, uint64_t birth)
 {
 	struct state_record record;
-	uint64_t ino;
+	bool is_known;
+	int r;
 
 	pthread_mutex_lock(&state->lock);
-	ino = find_number(state, real);
-	if (!ino && state->file &&
-	    state_file_find(state->file, real, &record) == STATE_FILE_EARLIER &&
-	    is_ours(state, record) && is_of(record, birth)) {
-		ino = record.ino;
-		if (change(state, real, record) < 0)
-			ino = 0;
-	}
+	r = look(state, real, &record);
+	is_known = r == STATE_FILE_FOUND || (r == STATE_FILE_EARLIER && is_of(record, birth) &&
+					     change(state, real, record) == 0);
 	pthread_mutex_unlock(&state->lock);
-	return ino;
+	return is_known ? record.ino : 0;
 }
 
 static uint64_t new_number(struct state *state)
@@ -367,6 +406,19 @@ uint64_t state_set(struct state *state, ino_t real, uint64_t ino)
 	}
 	pthread_mutex_unlock(&state->lock);
 	return r < 0 ? 0 : known;
+}
+
+uint64_t state_renew(struct state *state, ino_t real, uint64_t *before)
+{
+	struct state_record record = { 0 };
+
+	pthread_mutex_lock(&state->lock);
+	*before = find_number(state, real);
+	record.ino = new_number(state);
+	if (change(state, real, record) < 0)
+		record.ino = 0;
+	pthread_mutex_unlock(&state->lock);
+	return record.ino;
 }
 
 void state_set_kept(struct state *state, ino_t real, uint64_t ino, uint64_t birth)

@@ -71,6 +71,12 @@ uint64_t state_confirm(struct state *state, ino_t real, uint64_t birth);
 uint64_t state_set(struct state *state, ino_t real, uint64_t ino);
 
 /*
+ * Gives an inode that is another object's from now on a new number, which is returned; 0: out of
+ * memory. *before is the one it had, or 0.
+ */
+uint64_t state_renew(struct state *state, ino_t real, uint64_t *before);
+
+/*
  * As state_set, for a number of a lower object whose copy cannot carry it: it is kept on disk like
  * those given out here, for mounts of the same stack, or, if the number is one that the next mount
  * may not find, for this mount alone. `birth` says when the copy was made (fd_birth); without it,

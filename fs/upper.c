@@ -212,27 +212,26 @@ int upper_check_name(const char *name)
 	return whiteout_is_mark_name(name) ? -EINVAL : 0;
 }
 
-uint64_t upper_known_number(struct fs *fs, int fd, const struct stat *st)
+uint64_t upper_own_number(struct fs *fs, int fd, const struct stat *st)
 {
-	uint64_t ino = state_find(fs->state, st->st_ino);
+	uint64_t ino = S_ISDIR(st->st_mode) ? 0 : origin_get(fs, fd, st->st_ino);
 
 	/* What it says itself counts more than what was noted before a power loss. */
-	if (!ino && !S_ISDIR(st->st_mode))
-		ino = origin_get(fs, fd, st->st_ino);
 	return ino ? ino : state_confirm(fs->state, st->st_ino, fd_birth(fd));
+}
+
+uint64_t upper_give_number(struct fs *fs, int dirfd, const char *name, const struct stat *st)
+{
+	cleanup_fd int fd = fd_open(dirfd, name, O_PATH, 0);
+
+	return state_set(fs->state, st->st_ino, fd < 0 ? 0 : upper_own_number(fs, fd, st));
 }
 
 uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct stat *st)
 {
 	uint64_t ino = state_find(fs->state, st->st_ino);
-	cleanup_fd int fd = -1;
 
-	if (ino)
-		return ino;
-	fd = fd_open(dirfd, name, O_PATH, 0);
-	if (fd >= 0)
-		ino = upper_known_number(fs, fd, st);
-	return state_set(fs->state, st->st_ino, ino);
+	return ino ? ino : upper_give_number(fs, dirfd, name, st);
 }
 
 /* What the redirect of an upper directory leads to, as a reference, or NULL. */

@@ -30,11 +30,12 @@ enum upper_verdict {
 /* An upper_verdict, with *st set for UPPER_OBJECT and UPPER_WHITEOUT; or negative errno. */
 int upper_probe(int dirfd, const char *name, struct stat *st);
 
-/* The number that an object in upper, without a lower part, has already; 0: none. */
-uint64_t upper_known_number(struct fs *fs, int fd, const struct stat *st);
-
-/* Its number, or a new one; 0: out of memory. */
+/* The number of an object in upper that has no lower part; 0: out of memory. */
 uint64_t upper_number(struct fs *fs, int dirfd, const char *name, const struct stat *st);
+/* The same for one of which nothing is noted (state_find): what it has of its own, or a new one. */
+uint64_t upper_give_number(struct fs *fs, int dirfd, const char *name, const struct stat *st);
+/* What it has of its own: its mark, or an older note that fits it; 0: nothing. */
+uint64_t upper_own_number(struct fs *fs, int fd, const struct stat *st);
 
 /*
  * The lower directory that the directory `name` of `dirfd`, an upper
