@@ -209,7 +209,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (config->ledger_fd > 0)
 		r = ledger_open(config->ledger_fd, &fs->nodes.ledger);
 	pthread_mutex_init(&fs->scan_lock, NULL);
-	pthread_mutex_init(&fs->searched_lock, NULL);
+	searched_init(&fs->searched);
 	pthread_mutex_init(&fs->orphans_lock, NULL);
 	pthread_mutex_init(&fs->moved_lock, NULL);
 	stale = open_lower(fs);
@@ -274,7 +274,7 @@ void fs_leave(struct fs *fs)
 	fs->nodes.orphan_gone = keep_orphan;
 	state_close(fs->state);
 	names_done(fs);
-	lookup_done(fs);
+	searched_done(&fs->searched);
 	nodes_done(&fs->nodes);
 	ledger_close(fs->nodes.ledger);
 	lower_free(fs->lower);

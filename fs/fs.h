@@ -21,6 +21,7 @@
 #include "core/whiteout.h"
 #include "ino32.h"
 #include "node.h"
+#include "searched.h"
 #include "state.h"
 
 /* Something that is changed for a moment only, and what it was (quiet.h). */
@@ -133,8 +134,7 @@ struct fs {
 	int scan_error; /* the first, 0: none; and what it came from: */
 	struct node *failed_dir; /* a reference */
 	char *failed_name; /* in it; NULL: the directory itself */
-	pthread_mutex_t searched_lock;
-	struct table searched; /* lower files of which no name has a copy (lookup.c); guarded by it */
+	struct searched searched;
 	pthread_mutex_t moved_lock; /* guards what follows */
 	struct node **moved; /* directories with a lower part that were renamed; references */
 	size_t n_moved;

@@ -123,62 +123,17 @@ static int find_begun(struct fs *fs, struct node *dir, const char *name, struct 
 	return group_resume(fs, obj->ino, &real);
 }
 
-/*
- * A file of which a search has found no copy. None comes to be without a note that is found first
- * (group.c), so it need not be searched for again, name after name for each of the names.
- */
-struct searched {
-	struct table_link link;
-	uint64_t ino;
-};
-
-static bool was_searched(struct fs *fs, uint64_t ino)
-{
-	struct table_link *link;
-
-	pthread_mutex_lock(&fs->searched_lock);
-	link = table_find(&fs->searched, table_hash_u64(ino));
-	while (link && TABLE_OBJECT(link, struct searched, link)->ino != ino)
-		link = table_next(link);
-	pthread_mutex_unlock(&fs->searched_lock);
-	return link;
-}
-
-/* Without memory for it, it is searched for again. */
-static void note_searched(struct fs *fs, uint64_t ino)
-{
-	struct searched *searched = malloc(sizeof(*searched));
-
-	if (!searched)
-		return;
-	searched->ino = ino;
-	pthread_mutex_lock(&fs->searched_lock);
-	if (table_add(&fs->searched, &searched->link, table_hash_u64(ino)) < 0)
-		free(searched);
-	pthread_mutex_unlock(&fs->searched_lock);
-}
-
-void lookup_done(struct fs *fs)
-{
-	struct table_link *link;
-
-	while ((link = table_pop(&fs->searched)))
-		free(TABLE_OBJECT(link, struct searched, link));
-	table_done(&fs->searched);
-	pthread_mutex_destroy(&fs->searched_lock);
-}
-
 /* The copy that stands at one of the names, of those that carry their number; as find_begun. */
 static int find_marked(struct fs *fs, struct lower_obj *obj)
 {
 	struct search search = { .fs = fs, .ino = obj->ino, .fd = -1 };
 	int r;
 
-	if (was_searched(fs, obj->ino))
+	if (searched_has(&fs->searched, obj->ino))
 		return -ENOENT;
 	r = lower_names(obj, is_copy, &search);
 	if (r == 0)
-		note_searched(fs, obj->ino);
+		searched_add(&fs->searched, obj->ino);
 	return r == 0 ? -ENOENT : r < 0 ? r : search.fd;
 }
 

@@ -68,6 +68,16 @@ static void let_go(void *context)
 	stack_let_go(&daemon->stack);
 }
 
+/* Without a note, cairn umount goes by the place and the image. */
+static void note_claim(const struct daemon *daemon)
+{
+	int r = claim_note(daemon->stack.config.claim, daemon->options.mountpoint);
+
+	if (r < 0)
+		syslog(LOG_WARNING, "%s: noting whose the work directory is: %s",
+		       daemon->options.mountpoint, strerror(-r));
+}
+
 /* The mount answers: lets go of everything that belongs to the caller, and of the caller. */
 static void ready(void *context, uint64_t *dev)
 {
@@ -76,7 +86,7 @@ static void ready(void *context, uint64_t *dev)
 	if (daemon_given_fd(&daemon->options) < 0)
 		daemon->mount_id = mounted_id(daemon->options.mountpoint, dev);
 	if (daemon->stack.config.claim >= 0)
-		claim_note(daemon->stack.config.claim, daemon->options.mountpoint);
+		note_claim(daemon);
 	if (daemon->launcher < 0)
 		return;
 	daemon_leave_stdio();

@@ -86,9 +86,6 @@ int group_resume(struct fs *fs, uint64_t ino, ino_t *ret);
 void group_end(struct fs *fs, uint64_t ino);
 int groups_complete(struct fs *fs);
 
-/* Lets go of what lookups have noted. */
-void lookup_done(struct fs *fs);
-
 /* As fs_lookup, without asking for attributes. */
 int upper_step(struct fs *fs, struct node *dir, const char *name, struct node **ret);
 

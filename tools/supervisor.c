@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/process.h"
 #include "core/mounted.h"
 
@@ -57,15 +58,11 @@ static int find_note(pid_t pid)
 static pid_t parent_of(pid_t pid)
 {
 	char path[64], text[512];
-	cleanup_fd int fd = -1;
 	const char *end;
-	ssize_t n;
 	int parent;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
+	fd_read_text(path, text, sizeof(text));
 	/* The program's name may have anything in it. */
 	end = strrchr(text, ')');
 	return end && sscanf(end + 1, " %*c %d", &parent) == 1 ? parent : 0;

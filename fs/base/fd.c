@@ -290,6 +290,15 @@ int fd_link(int fd, int newdir, const char *newname)
 	return r;
 }
 
+ssize_t fd_read_text(const char *path, char *buf, size_t size)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -errno : fd_pread_all(fd, buf, size - 1, 0);
+
+	buf[n > 0 ? n : 0] = '\0';
+	return n;
+}
+
 ssize_t fd_pread_all(int fd, void *buf, size_t size, off_t offset)
 {
 	size_t done = 0;

@@ -207,17 +207,19 @@ int claim_upper(int upper, int claim)
 	return r < 0 || is_in_place(upper) ? r : -ENOENT;
 }
 
-void claim_note(int claim, const char *mountpoint)
+int claim_note(int claim, const char *mountpoint)
 {
 	char text[PATH_MAX + 64];
 	int n = snprintf(text, sizeof(text), "%ld %" PRIu64 " %s", (long)getpid(),
 			 mounted_id(mountpoint, NULL), mountpoint);
+	ssize_t done = n < (int)sizeof(text) ? fd_pwrite_all(claim, text, (size_t)n + 1, 0) : 0;
 
-	/* Over what is there, which needs no room; half a note is none. */
-	if (n < 0 || n >= (int)sizeof(text) || pwrite(claim, text, (size_t)n, 0) != n)
-		n = 0;
-	if (ftruncate(claim, n) < 0)
-		pwrite(claim, " ", 1, 0);
+	/* Over what is there, which needs no room, with its NUL; half a note is none. */
+	if (done == n + 1)
+		return 0;
+	if (ftruncate(claim, 0) < 0)
+		return -errno;
+	return done < 0 ? (int)done : -ENOSPC;
 }
 
 uint64_t claim_mount(int work, char **place)

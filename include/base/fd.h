@@ -81,6 +81,12 @@ int fd_rename(int olddir, const char *oldname, int newdir, const char *newname, 
 /* A new name for what `fd` refers to (an O_PATH descriptor will do). */
 int fd_link(int fd, int newdir, const char *newname);
 
+/*
+ * Reads a small file of text, such as /proc has, up to `size` - 1 bytes, and ends it with a NUL:
+ * the count, or negative errno with "" in `buf`.
+ */
+ssize_t fd_read_text(const char *path, char *buf, size_t size);
+
 /* Reads or writes all of it unless the end or an error comes first; returns the count. */
 ssize_t fd_pread_all(int fd, void *buf, size_t size, off_t offset);
 ssize_t fd_pwrite_all(int fd, const void *buf, size_t size, off_t offset);

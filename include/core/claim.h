@@ -29,8 +29,11 @@ int claim_work_now(int work);
  */
 int claim_upper(int upper, int claim);
 
-/* Notes in what claim_work gave that the mount at `mountpoint` has it, and this process. */
-void claim_note(int claim, const char *mountpoint);
+/*
+ * Notes in what claim_work gave that the mount at `mountpoint` has it, and this process. 0, or
+ * negative errno: there is no note then.
+ */
+int claim_note(int claim, const char *mountpoint);
 
 /*
  * The mount that was last noted in `work`, as mounted_id() has it, and where it is (allocated), as

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "base/cleanup.h"
 #include "base/copy.h"
 #include "base/fd.h"
+#include "base/random.h"
 #include "core/claim.h"
 #include "core/mounted.h"
 #include "core/whiteout.h"
@@ -227,12 +227,9 @@ static int fill(struct store *store, const struct container_request *request,
 {
 	time_t now = time(NULL);
 	char created[32];
-	uint64_t number;
 	struct tm tm;
 
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return -EIO;
-	snprintf(container->id, sizeof(container->id), "%016llx", (unsigned long long)number);
+	snprintf(container->id, sizeof(container->id), "%016llx", (unsigned long long)random_u64());
 	strftime(created, sizeof(created), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
 	container->image = request->image;
 	container->read_only = request->read_only;

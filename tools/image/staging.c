@@ -10,12 +10,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/random.h"
 #include "image/store.h"
 #include "store_sweep.h"
 
@@ -23,12 +23,9 @@ static int try_begin(struct store *store, struct staging *ret)
 {
 	struct staging staging = { .store = store };
 	cleanup_fd int fd = -1;
-	uint64_t number;
 	struct stat st;
 
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return -EIO;
-	snprintf(staging.name, sizeof(staging.name), "%016llx", (unsigned long long)number);
+	snprintf(staging.name, sizeof(staging.name), "%016llx", (unsigned long long)random_u64());
 	if (mkdirat(store->tmp, staging.name, 0700) < 0)
 		return -errno;
 	fd = fd_open(store->tmp, staging.name, O_RDONLY | O_DIRECTORY, 0);
