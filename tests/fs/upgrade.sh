@@ -246,17 +246,7 @@ wait_for another_worker
 
 # An open that waits until a lease on the file of the branch is given back, which its holder does only after the upgrade.
 echo leased >l/leased
-cat >lease.py <<'END'
-import fcntl, os, signal, time
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
-fd = os.open("l/leased", os.O_RDONLY)
-fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-open("leasing", "w").close()
-signal.sigwait([signal.SIGIO])
-open("asked", "w").close()
-while not os.path.exists("upgraded"): time.sleep(0.05)
-END
-background python3 lease.py
+background python3 "$top_srcdir/tests/lease.py" --ready leasing --asked asked --until upgraded l/leased
 wait_for test -e leasing
 timeout 60 cat m/leased >leased.out &
 reader=$!

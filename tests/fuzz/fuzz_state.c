@@ -5,34 +5,13 @@
  */
 #include "state_file.h"
 
+#include "../unit/records.h"
 #include "core/number.h"
 #include "fuzz.h"
 
 enum { N_RECORDS = 700, N_MORE = 200 };
 
 static struct bytes whole;
-
-/* A record that says whose it is. */
-static struct state_record record_of(ino_t real)
-{
-	return (struct state_record){ .ino = LOWER_INO_END + real * 7, .stack = real & 1 };
-}
-
-static bool has(struct state_file *file, ino_t real)
-{
-	struct state_record got, want = record_of(real);
-	int r = state_file_find(file, real, &got);
-
-	assert(r == STATE_FILE_ABSENT || r == STATE_FILE_FOUND);
-	if (r == STATE_FILE_FOUND)
-		assert(got.ino == want.ino && got.stack == want.stack);
-	return r == STATE_FILE_FOUND;
-}
-
-static void put(struct state_file *file, ino_t real)
-{
-	assert(state_file_put(file, real, record_of(real)) >= 0);
-}
 
 static struct state_file *open_file(void)
 {

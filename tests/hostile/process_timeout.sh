@@ -14,17 +14,6 @@ cd "$TMP"
 mkdir l m
 echo leased >l/leased
 echo lower >l/f
-cat >lease.py <<'END2'
-import fcntl, os, signal, time
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
-fd = os.open("l/leased", os.O_RDONLY)
-fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-open("leasing", "w").close()
-signal.sigwait([signal.SIGIO])
-# The kernel counts less than 15 seconds as that, and looks as often; a lease is taken away after 45.
-time.sleep(35)
-END2
-
 # ---- the default: set only while the mount is made, for other mounts' sake ----
 default=$(cat $sysctls/default_request_timeout)
 restore() {
@@ -34,7 +23,8 @@ trap 'restore; cleanup' EXIT
 echo 1 >$sysctls/default_request_timeout
 mount_cairnfs -o lowerdir=l m
 restore
-background python3 lease.py
+# The kernel counts less than 15 seconds as that, and looks as often.
+background python3 "$top_srcdir/tests/lease.py" --ready leasing --seconds 35 l/leased
 wait_for test -e leasing
 [ "$(timeout 60 cat m/leased)" = leased ] || fail "a request that waited was not answered"
 [ "$(cat m/f)" = lower ] || fail "the mount has ended"

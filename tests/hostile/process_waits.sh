@@ -13,21 +13,11 @@ for i in $(seq 40); do
 	echo "leased $i" >"l/leased-$i"
 done
 echo lower >l/f
-cat >leases.py <<'END2'
-import fcntl, os, signal, time
-signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
-held = [os.open("l/leased-%d" % i, os.O_RDONLY) for i in range(1, 41)]
-for fd in held:
-    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
-open("leasing", "w").close()
-while not os.path.exists("enough"): time.sleep(0.05)
-END2
-
 # waits OPTION...: mounts with these, has all wait, and looks whether others are served.
 waits() {
 	rm -f leasing enough
 	mount_cairnfs "$@" -o lowerdir=l,upperdir=u,workdir=w m
-	background python3 leases.py
+	background python3 "$top_srcdir/tests/lease.py" --ready leasing --until enough l/leased-*
 	holder=$!
 	wait_for test -e leasing
 	readers=

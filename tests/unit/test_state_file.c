@@ -7,7 +7,7 @@
 
 #include "base/table.h"
 #include "core/number.h"
-#include "scratch.h"
+#include "records.h"
 
 static int work = -1;
 
@@ -31,28 +31,6 @@ static void begin(void)
 static void end(void)
 {
 	close(work);
-}
-
-/* A record that says whose it is. */
-static struct state_record record_of(ino_t real)
-{
-	return (struct state_record){ .ino = LOWER_INO_END + real * 7, .stack = real & 1 };
-}
-
-static bool has(struct state_file *file, ino_t real)
-{
-	struct state_record got, want = record_of(real);
-	int r = state_file_find(file, real, &got);
-
-	assert(r == STATE_FILE_ABSENT || r == STATE_FILE_FOUND);
-	if (r == STATE_FILE_FOUND)
-		assert(got.ino == want.ino && got.stack == want.stack);
-	return r == STATE_FILE_FOUND;
-}
-
-static void put(struct state_file *file, ino_t real)
-{
-	assert(state_file_put(file, real, record_of(real)) >= 0);
 }
 
 static void test_records(void)
