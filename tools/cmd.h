@@ -10,8 +10,8 @@
 #include <stdbool.h>
 
 #include "base/cleanup.h"
-#include "image/error.h"
-#include "image/store.h"
+#include "store/store.h"
+#include "value/error.h"
 
 /* What the process exits with. */
 enum cmd_exit {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cmd.h"
-#include "image/container.h"
-#include "image/printable.h"
+#include "store/container.h"
+#include "value/printable.h"
 
 static int show_row(void *context, const struct container *container)
 {

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "cmd.h"
-#include "image/image.h"
-#include "image/printable.h"
+#include "store/image.h"
+#include "value/printable.h"
 
 /* Tags point at images; the listing goes the other way. */
 struct listing {

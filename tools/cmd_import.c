@@ -7,9 +7,9 @@
 #include <unistd.h>
 
 #include "cmd.h"
-#include "image/import.h"
-#include "image/reference.h"
+#include "import/import.h"
 #include "progress.h"
+#include "store/reference.h"
 
 /* Set by the signal handler; the import asks after each block. */
 static volatile sig_atomic_t interrupted;

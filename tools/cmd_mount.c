@@ -21,10 +21,10 @@
 
 #include "base/fd.h"
 #include "cmd.h"
-#include "image/container.h"
-#include "image/image.h"
-#include "image/reference.h"
 #include "mount_point.h"
+#include "store/container_life.h"
+#include "store/image.h"
+#include "store/reference.h"
 
 struct request {
 	const char *image, *name;

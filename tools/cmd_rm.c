@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "cmd.h"
-#include "image/remove.h"
+#include "store/removal.h"
 
 static int run(int argc, char *argv[])
 {

@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include "cmd.h"
-#include "core/mounted.h"
-#include "image/container.h"
+#include "host/mounted.h"
 #include "mount_point.h"
+#include "store/container_life.h"
 
 /* Unmounts the container, which is what is mounted there on top. */
 static int unmount(const char *path)

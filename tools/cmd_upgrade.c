@@ -4,19 +4,19 @@
 #include <string.h>
 
 #include "cmd.h"
-#include "core/mounted.h"
+#include "host/mounted.h"
 #include "mount_point.h"
-#include "supervisor.h"
+#include "serving.h"
 
 enum { MAX_SECONDS = 30 }; /* a supervisor's own limits are shorter */
 
 /* One mount; `path` is where it is, as the user called it or as mountinfo has it. */
-static int upgrade(const struct supervisor_process *process, const char *path)
+static int upgrade(const struct serving *process, const char *path)
 {
 	char why[MOUNT_NOTE_TEXT];
-	int r = supervisor_upgrade(process, MAX_SECONDS, why);
+	int r = serving_upgrade(process, MAX_SECONDS, why);
 
-	if (r == SUPERVISOR_REFUSED)
+	if (r == SERVING_REFUSED)
 		return cmd_fail(&cmd_upgrade, "%s: not upgraded: %s", path, why);
 	if (r < 0)
 		return cmd_fail(&cmd_upgrade, "%s: %s", path, strerror(-r));
@@ -25,7 +25,7 @@ static int upgrade(const struct supervisor_process *process, const char *path)
 }
 
 /* Where the mount of a supervisor is, or its process where that is not to be seen from here. */
-static char *place_of(const struct supervisor_process *process)
+static char *place_of(const struct serving *process)
 {
 	char *path = process->dev ? mounted_where(process->dev) : NULL;
 
@@ -34,7 +34,7 @@ static char *place_of(const struct supervisor_process *process)
 	return path;
 }
 
-static int upgrade_all(const struct supervisor_process processes[], size_t n)
+static int upgrade_all(const struct serving processes[], size_t n)
 {
 	int exit_code = CMD_OK;
 
@@ -47,7 +47,7 @@ static int upgrade_all(const struct supervisor_process processes[], size_t n)
 	return exit_code;
 }
 
-static int upgrade_one(const struct supervisor_process processes[], size_t n, const char *path)
+static int upgrade_one(const struct serving processes[], size_t n, const char *path)
 {
 	dev_t dev;
 	int r = mount_point_dev(path, &dev);
@@ -64,7 +64,7 @@ static int upgrade_one(const struct supervisor_process processes[], size_t n, co
 static int run(int argc, char *argv[])
 {
 	static const struct option options[] = { { 0 } };
-	cleanup_free struct supervisor_process *processes = NULL;
+	cleanup_free struct serving *processes = NULL;
 	size_t n;
 	int r, exit_code;
 
@@ -72,7 +72,7 @@ static int run(int argc, char *argv[])
 		return exit_code;
 	if (!cmd_check_operands(&cmd_upgrade, argc, 0, 1))
 		return CMD_USAGE;
-	r = supervisor_find_all(&processes, &n);
+	r = serving_find_all(&processes, &n);
 	if (r < 0)
 		return cmd_fail(&cmd_upgrade, "looking for mounts: %s", strerror(-r));
 	return optind < argc ? upgrade_one(processes, n, argv[optind]) : upgrade_all(processes, n);

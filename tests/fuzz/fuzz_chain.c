@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A chain index (core/chain.h), damaged in two ways: bytes of the file, which its seal must tell;
+ * A chain index (lower/chain.h), damaged in two ways: bytes of the file, which its seal must tell;
  * and records that are wrong below a seal that is right.  It is stale or gives right answers in
  * the first case, and errors or any answers in the second; it never leads out of the branches.
  */
-#include "core/chain.h"
+#include "lower/chain.h"
 
-#include "core/chain_format.h"
-#include "core/lower.h"
 #include "fuzz.h"
+#include "lower/chain_format.h"
+#include "lower/lower.h"
 
 enum { N_BRANCHES = 2, MOST_OBJECTS = 4096, MOST_LISTED = 1 << 16 };
 

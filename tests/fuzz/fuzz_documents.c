@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The documents of an image (image/manifest.h), as any text behind digests that are right: the
+ * The documents of an image (archive/manifest.h), as any text behind digests that are right: the
  * archive is made of them here.  It is imported or refused; a store that has refused it is as it
  * was, and one from which it was removed is empty.
  *
@@ -9,10 +9,10 @@
  * the digest of an earlier one, `#0` to `#9` for its size, and `@L` and `#L` for those of a layer.
  */
 #include "fuzz.h"
-#include "image/image.h"
-#include "image/import.h"
-#include "image/remove.h"
-#include "image/store.h"
+#include "import/import.h"
+#include "store/image.h"
+#include "store/opening.h"
+#include "store/removal.h"
 
 enum { MOST_DOCUMENTS = 10, MOST_IMAGES = 64 };
 

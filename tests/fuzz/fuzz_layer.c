@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A layer, which is a tar from anywhere (image/layer.h): it is unpacked or refused, and nothing is
+ * A layer, which is a tar from anywhere (layer/layer.h): it is unpacked or refused, and nothing is
  * made, changed or removed but in the branch.  The checksums of the headers are put right, and the
  * lengths of extended records, which would keep nearly all that is changed at random from being
  * looked at.
  */
-#include "image/layer.h"
+#include "layer/layer.h"
 
 #include <sys/mman.h>
 #include <sys/xattr.h>
 
 #include "fuzz.h"
-#include "image/below.h"
+#include "layer/below.h"
 
 enum { BLOCK = 512, CHECKSUM_AT = 148, TYPE_AT = 156, MAGIC_AT = 257 };
 

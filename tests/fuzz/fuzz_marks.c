@@ -222,7 +222,7 @@ static void check_content(const char *bytes, ssize_t n)
 static void look_at_file(struct node *node)
 {
 	int error = 0;
-	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, false, &error);
+	cleanup_fd_ref struct fd_ref *ref = file_get(fs, node, false, &error);
 	char content[64];
 
 	if (ref)
@@ -257,7 +257,7 @@ static void look_below(struct node *dir)
 {
 	cleanup_listing struct listing *listing = NULL;
 
-	if (fs_list(fs, dir, true, &listing) < 0)
+	if (dir_list(fs, dir, true, &listing) < 0)
 		return;
 	assert((n_seen += listing_count(listing)) < MOST_OBJECTS);
 	for (size_t i = 0; i < listing_count(listing); i++) {
@@ -318,7 +318,7 @@ static void rename_to(struct node *dir, const char *name, struct node *new_dir,
 		return;
 	above = node_ref(new_dir);
 	while (above != fs->root && above != found.node) {
-		struct node *next = fs_parent(above);
+		struct node *next = node_parent(above);
 
 		node_unref(above);
 		above = next;

@@ -3,10 +3,10 @@
  * The state of a mount (fs/state_file.h), damaged: an inode's record is the one that was put or
  * none, and whatever is put from then on is found.
  */
-#include "state_file.h"
+#include "survive/state_file.h"
 
 #include "../unit/records.h"
-#include "core/number.h"
+#include "branch/number.h"
 #include "fuzz.h"
 
 enum { N_RECORDS = 700, N_MORE = 200 };

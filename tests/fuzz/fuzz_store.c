@@ -4,12 +4,12 @@
  * There are so many that the tables have branch pages, some values have pages of their own, and
  * some pages are free.
  */
-#include "image/store.h"
+#include "store/opening.h"
 
 #include "fuzz.h"
-#include "image/container.h"
-#include "image/image.h"
-#include "image/reference.h"
+#include "store/container.h"
+#include "store/image.h"
+#include "store/reference.h"
 
 enum { N_IMAGES = 40, N_LAYERS = 25, N_CONTAINERS = 20 };
 

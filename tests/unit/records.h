@@ -3,9 +3,9 @@
 #ifndef TEST_RECORDS_H
 #define TEST_RECORDS_H
 
-#include "core/number.h"
+#include "branch/number.h"
 #include "scratch.h"
-#include "state_file.h"
+#include "survive/state_file.h"
 
 static inline struct state_record record_of(ino_t real)
 {

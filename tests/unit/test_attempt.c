@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-#include "attempt.h"
+#include "request/attempt.h"
 #include "scratch.h"
 
 #define RESENT (UINT64_C(1) << 63)

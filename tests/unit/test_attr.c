@@ -296,8 +296,8 @@ static void test_marks_are_private(void)
 	make_file(branches[0], "d/x", "x");
 	try_xattr(branches[0], "f", "user.overlay.origin", "o");
 	union_open();
-	if (fs->caps.origin_xattr)
-		names[3] = fs->caps.origin_xattr;
+	if (fs->upper.caps.origin_xattr)
+		names[3] = fs->upper.caps.origin_xattr;
 	assert_eq(do_chmod("f", 0600), 0); /* it has an origin mark now */
 	assert_eq(do_unlink("d/x"), 0);
 	assert_eq(do_rmdir("d"), 0);
@@ -383,7 +383,7 @@ static void test_readlink(void)
 		assert_eq(fs_readlink(fs, link, &got), 0);
 		assert_streq(got, target);
 		assert_eq(fs_readlink(fs, file, &got), -EINVAL);
-		assert_eq(fs_copyup(fs, link), 0);
+		assert_eq(copyup_node(fs, link), 0);
 	}
 	node_unref(take_ptr(link));
 	node_unref(take_ptr(file));

@@ -3,12 +3,12 @@
  * A chain index must give the answers that the branch directories give, and
  * know when it cannot: damaged, stale, or of another chain.
  */
-#include "core/chain.h"
+#include "lower/chain.h"
 
 #include <sys/mman.h>
 
-#include "core/chain_format.h"
-#include "core/lower.h"
+#include "lower/chain_format.h"
+#include "lower/lower.h"
 #include "scratch.h"
 
 enum { MAX_BRANCHES = 5 };

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Copy-up keeps everything there is about an object, and about the directories on the way. */
-#include "core/number.h"
+#include "branch/number.h"
+#include "copyup/copyup.h"
+#include "copyup/group.h"
 #include "restart.h"
-#include "state_file.h"
+#include "survive/state_file.h"
 #include "union.h"
-#include "upper.h"
+#include "upper/orphan.h"
 
 static int do_copyup(const char *path)
 {
 	cleanup_node struct node *node = node_of(path);
 
-	return fs_copyup(fs, node);
+	return copyup_node(fs, node);
 }
 
 static void expect_same(const struct stat *a, const struct stat *b)
@@ -262,7 +264,7 @@ static void test_group_left_half_up(void)
 	remove_name(upper, "d/b");
 	remove_name(upper, "c");
 	union_open();
-	if (!fs->caps.origin_xattr) {
+	if (!fs->upper.caps.origin_xattr) {
 		skipped("half a group", "no xattrs here");
 		union_end();
 		return;
@@ -285,10 +287,10 @@ static void test_group_without_marks_left_half_up(void)
 	make_link(branches[0], "a", "b");
 	make_link(branches[0], "a", "c");
 	union_open();
-	fs->caps.origin_xattr = NULL;
+	fs->upper.caps.origin_xattr = NULL;
 	ino = stat_at("a").st_ino;
 	assert_eq(do_write("b", "LINKED", 0), 0);
-	assert_eq(linkat(upper, "b", fs->groups, orphan_name(ino).s, 0), 0);
+	assert_eq(linkat(upper, "b", fs->upper.groups, orphan_name(ino).s, 0), 0);
 	union_close();
 	remove_name(upper, "a");
 	remove_name(upper, "c");
@@ -309,7 +311,7 @@ static void test_group_left_half_up_and_removed(void)
 	make_link(branches[0], "a", "b");
 	union_open();
 	assert_eq(do_write("a", "LINKED", 0), 0);
-	assert_eq(linkat(upper, "a", fs->groups, orphan_name(stat_at("a").st_ino).s, 0), 0);
+	assert_eq(linkat(upper, "a", fs->upper.groups, orphan_name(stat_at("a").st_ino).s, 0), 0);
 	remove_name(upper, "b");
 	assert_eq(do_write("a", "CHANGE", 0), 0);
 	assert_eq(do_unlink("a"), 0);
@@ -389,7 +391,7 @@ static void test_number_stays_over_power_loss(void)
 	union_make(1);
 	make_file(branches[0], "f", "f");
 	union_open();
-	if (!fs->caps.origin_xattr) {
+	if (!fs->upper.caps.origin_xattr) {
 		skipped("power loss", "no xattrs here");
 		union_end();
 		return;
@@ -420,7 +422,7 @@ static void test_removed_while_in_use(void)
 	union_open();
 	node = node_of("f");
 	assert_eq(do_unlink("f"), 0);
-	assert_eq(fs_copyup(fs, node), 0);
+	assert_eq(copyup_node(fs, node), 0);
 	assert_streq(read_node(node), "content");
 	assert_eq(upper_at("f"), UPPER_HAS_WHITEOUT);
 	assert(!is_there("f"));

@@ -35,7 +35,7 @@ static void test_descriptor_of_before(void)
 	make_file(branches[0], "f", "lower");
 	union_open();
 	node = node_of("f");
-	before = fs_file(fs, node, false, &error);
+	before = file_get(fs, node, false, &error);
 	assert(before);
 	assert_eq(do_write("f", "UPPER", 0), 0);
 	assert_eq(fd_pread_all(before->fd, &byte, 1, 0), 1);
@@ -62,9 +62,9 @@ static void test_what_is_no_file(void)
 		cleanup_node struct node *node = node_of(all[i].path);
 		int error;
 
-		assert(!fs_file(fs, node, false, &error));
+		assert(!file_get(fs, node, false, &error));
 		assert_eq(error, all[i].error);
-		assert(!fs_file(fs, node, true, &error));
+		assert(!file_get(fs, node, true, &error));
 		assert_eq(error, all[i].error);
 		assert_eq(upper_at(all[i].path), UPPER_FREE);
 	}
@@ -74,7 +74,7 @@ static void test_what_is_no_file(void)
 static void test_fallocate_and_seek(void)
 {
 	cleanup_node struct node *node = NULL;
-	struct extent hole;
+	struct hole hole;
 	off_t at;
 	int r;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #undef NDEBUG
-#include "image/digest.h"
+#include "value/digest.h"
 
 #include <assert.h>
 #include <string.h>

@@ -149,12 +149,12 @@ static void test_fresh(void)
 	make_file(branches[0], "d/b", "b");
 	union_open();
 	dir = node_of("d");
-	assert_eq(fs_list(fs, dir, true, &one), 0);
+	assert_eq(dir_list(fs, dir, true, &one), 0);
 	assert_eq(do_unlink("d/a"), 0);
-	assert_eq(fs_list(fs, dir, false, &two), 0);
+	assert_eq(dir_list(fs, dir, false, &two), 0);
 	assert_eq(listing_count(one), 2);
 	assert_eq(listing_count(two), 2);
-	assert_eq(fs_list(fs, dir, true, &three), 0);
+	assert_eq(dir_list(fs, dir, true, &three), 0);
 	assert_eq(listing_count(three), 1);
 	assert_eq(listing_at(three, 0)->cookie, listing_find(one, "b")->cookie);
 	listing_unref(take_ptr(one));
@@ -194,7 +194,7 @@ static void test_reading_while_removing(void)
 		size_t i;
 		int page = 0;
 
-		assert_eq(fs_list(fs, dir, true, &listing), 0);
+		assert_eq(dir_list(fs, dir, true, &listing), 0);
 		i = listing_after(listing, position);
 		if (i == listing_count(listing))
 			break;
@@ -223,20 +223,20 @@ static void test_readings(void)
 	union_open();
 	dir = node_of("d");
 	/* All still: readings share a number, and what they gave may stay. */
-	assert(!fs_reading_begin(dir, &before));
-	assert(!fs_reading_end(dir, before));
-	assert(!fs_reading_begin(dir, &also_before));
+	assert(!dir_reading_begin(dir, &before));
+	assert(!dir_reading_end(dir, before));
+	assert(!dir_reading_begin(dir, &also_before));
 	assert_eq(also_before, before);
 	/* One that a change has overtaken. */
 	assert_eq(do_unlink("d/a"), 0);
-	assert(fs_reading_end(dir, also_before));
+	assert(dir_reading_end(dir, also_before));
 	/* The first one had come to its end: the kernel may hold what it gave. */
-	assert(fs_reading_begin(dir, &after));
+	assert(dir_reading_begin(dir, &after));
 	assert(after != before);
-	assert(!fs_reading_begin(dir, &last));
+	assert(!dir_reading_begin(dir, &last));
 	assert_eq(last, after);
-	assert(fs_reading_end(dir, before));
-	assert(!fs_reading_end(dir, after));
+	assert(dir_reading_end(dir, before));
+	assert(!dir_reading_end(dir, after));
 	node_unref(take_ptr(dir));
 	union_end();
 }
@@ -256,14 +256,14 @@ static void test_parent(void)
 	root = node_of("");
 	dir = node_of("d");
 	sub = node_of("d/sub");
-	parent = fs_parent(sub);
+	parent = node_parent(sub);
 	assert(parent == dir);
 	node_unref(take_ptr(parent));
-	parent = fs_parent(root);
+	parent = node_parent(root);
 	assert(parent == root);
 	node_unref(take_ptr(parent));
 	assert_eq(do_rename("d/sub", "e/sub", 0), 0);
-	parent = fs_parent(sub);
+	parent = node_parent(sub);
 	assert_eq(parent->ino, stat_at("e").st_ino);
 	node_unref(take_ptr(parent));
 	node_unref(take_ptr(sub));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #undef NDEBUG
-#include "image/entry_name.h"
+#include "value/entry_name.h"
 
 #include <assert.h>
 #include <errno.h>

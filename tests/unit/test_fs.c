@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A mount as a whole: opened, closed and opened again. */
-#include "core/chain.h"
+#include "lower/chain.h"
 #include "union.h"
 
 /* The tree as text, one line an object: everything that is to survive a remount. */
@@ -56,7 +56,7 @@ static void change_everything(void)
 	assert_eq(do_rmdir("e"), 0);
 	assert_eq(do_mkdir("e", 0755), 0);
 	assert_eq(do_symlink("target", "symlink"), 0);
-	if (fs->caps.style.xattr_prefix)
+	if (fs->upper.caps.style.xattr_prefix)
 		assert_eq(do_rename("tomove", "newdir/tomove", 0), 0);
 }
 
@@ -230,18 +230,18 @@ static void test_restart(void)
 	config.chain_fd = chain;
 	config.chain_id = "id";
 	union_open();
-	caps = fs->caps;
+	caps = fs->upper.caps;
 	fs_leave(fs);
 	config.is_restart = true;
 	/* This would be found differently now. */
 	config.file_whiteouts = true;
 	config.user_xattrs = true;
 	union_open();
-	assert_eq(fs->caps.style.format, caps.style.format);
-	assert(is_same(fs->caps.style.xattr_prefix, caps.style.xattr_prefix));
-	assert(is_same(fs->caps.origin_xattr, caps.origin_xattr));
-	assert_eq(fs->caps.can_exchange, caps.can_exchange);
-	assert_eq(fs->caps.can_acl, caps.can_acl);
+	assert_eq(fs->upper.caps.style.format, caps.style.format);
+	assert(is_same(fs->upper.caps.style.xattr_prefix, caps.style.xattr_prefix));
+	assert(is_same(fs->upper.caps.origin_xattr, caps.origin_xattr));
+	assert_eq(fs->upper.caps.can_exchange, caps.can_exchange);
+	assert_eq(fs->upper.caps.can_acl, caps.can_acl);
 	fs_leave(fs);
 	/* Numbers of the index mean nothing without it. */
 	make_file(work, "orphans/77", "still in use");
@@ -280,9 +280,14 @@ static void test_upper_as_a_branch(void)
 	lowers[0] = upper;
 	lowers[1] = branches[0];
 	lowers[2] = branches[1];
-	other = (struct fs_config){
-		.branches = lowers, .n_branches = 3, .upper = -1, .work = -1, .chain_fd = -1
-	};
+	other = (struct fs_config){ .branches = lowers,
+				    .n_branches = 3,
+				    .upper = -1,
+				    .work = -1,
+				    .claim = -1,
+				    .chain_fd = -1,
+				    .ledger_fd = -1,
+				    .ino32_fd = -1 };
 	assert_eq(fs_open(&other, &fs), 0);
 	assert_streq(read_at("d/a"), "changed");
 	assert_streq(read_at("d/b"), "again");

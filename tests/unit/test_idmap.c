@@ -3,7 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 
-#include "core/idmap.h"
+#include "branch/idmap.h"
 
 static void test_nothing_is_itself(void)
 {

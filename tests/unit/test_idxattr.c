@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/idxattr.h"
+#include "branch/idxattr.h"
 
 static const char access_acl[] = "system.posix_acl_access";
 static const char capability[] = "security.capability";

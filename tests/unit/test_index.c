@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Ordered tables in a file: records, prefixes, sticky errors, and files that are none of ours. */
-#include "core/index.h"
+#include "index/index.h"
 
 #include "scratch.h"
 

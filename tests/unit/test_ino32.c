@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Short numbers: one for each long one, kept, given out anew when dropped, and never a wrong one.
  */
-#include "ino32.h"
+#include "survive/ino32.h"
 
 #include <sys/mman.h>
 
-#include "core/lower.h"
+#include "lower/lower.h"
 #include "scratch.h"
 
 static int fd = -1;

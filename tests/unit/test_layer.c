@@ -5,7 +5,7 @@
  * cannot reach.
  */
 #undef NDEBUG
-#include "image/layer.h"
+#include "layer/layer.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -20,7 +20,7 @@
 
 #include "base/fd.h"
 #include "base/xattr.h"
-#include "image/below.h"
+#include "layer/below.h"
 
 /* One test's directory, archive and branch. */
 struct bench {

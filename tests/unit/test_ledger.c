@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What one worker writes down, the next one finds. */
-#include "ledger.h"
+#include "survive/ledger.h"
 
 #include <sys/mman.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Listings: order, positions that stay good, hidden names, and many of them. */
-#include "core/listing.h"
+#include "branch/listing.h"
 
 #include <dirent.h>
 

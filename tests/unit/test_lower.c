@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The merged lower tree, as it is read from branch directories: the rules of doc/semantics.md. */
-#include "core/lower.h"
+#include "lower/lower.h"
 
 #include <dirent.h>
 

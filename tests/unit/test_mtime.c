@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The time of a file's last change where the kernel has it: nothing but the kernel moves it. */
-#include "mtime.h"
+#include "copyup/mtime.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -124,7 +124,7 @@ static void test_told_meanwhile(void)
 		int r;
 
 		begin(true);
-		ref = fs_file(fs, file, true, &r);
+		ref = file_get(fs, file, true, &r);
 		assert(ref);
 		assert_eq(mtime_hold(fs, file, ref->fd, &writers[0]), 0);
 		assert_eq(fd_pwrite_all(ref->fd, "a", 1, 0), 1);
@@ -172,7 +172,7 @@ static void *copy_files(void *context)
 
 		snprintf(path, sizeof(path), "d/%d", i);
 		node = node_of(path);
-		assert_eq(fs_copyup(fs, node), 0);
+		assert_eq(copyup_node(fs, node), 0);
 	}
 	return NULL;
 }
@@ -214,7 +214,7 @@ static void die(bool is_told)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		struct fd_ref *ref = fs_file(fs, file, true, &r);
+		struct fd_ref *ref = file_get(fs, file, true, &r);
 
 		assert(ref);
 		assert_eq(mtime_hold(fs, file, ref->fd, &mtime), 0);
@@ -250,7 +250,7 @@ static void test_next_worker_puts_it_back(void)
 
 		assert(kept != MAP_FAILED);
 		begin(true);
-		assert_eq(fs_copyup(fs, file), 0);
+		assert_eq(copyup_node(fs, file), 0);
 		follow(kept, false);
 		die(is_told);
 		assert(mtime_now() > nanoseconds(expected));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Names of marks as a mount inside another sees them, and as they are on disk. */
-#include "core/nesting.h"
+#include "branch/nesting.h"
 
 #include "scratch.h"
 

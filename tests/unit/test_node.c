@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Nodes: how long they live, their names, and threads. */
-#include "node.h"
+#include "node/node.h"
 
 #include "scratch.h"
 

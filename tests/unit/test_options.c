@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The command line: every form that users, mount(8) and engines write, and what must be refused. */
-#include "options.h"
+#include "daemon/options.h"
 
 #include <getopt.h>
 #include <math.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Origin marks: whose copy a file in upper is, and when the mark means nothing. */
 #include "union.h"
-#include "upper.h"
+#include "upper/origin.h"
+#include "upper/orphan.h"
 
 /* Those numbers of earlier versions that were made in the order in which objects were met. */
 static void test_old_marks(void)
@@ -16,18 +17,18 @@ static void test_old_marks(void)
 	union_open();
 	fd = open_path(upper, "f");
 	st = stat_of(upper, "f");
-	stack_id = fs->stack_id.now;
+	stack_id = fs->upper.stack_id.now;
 	assert(stack_id);
-	for (size_t i = 0; fs->caps.origin_xattr && i < 2; i++) {
-		fs->stack_id = (struct stack_id){ .now = stack_id };
-		assert(origin_set(fs, fd, st.st_ino, counted[i]));
-		assert_eq(origin_get(fs, fd, st.st_ino), counted[i]);
-		fs->stack_id = (struct stack_id){ .now = stack_id + 1, .before = stack_id };
-		assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	for (size_t i = 0; fs->upper.caps.origin_xattr && i < 2; i++) {
+		fs->upper.stack_id = (struct stack_id){ .now = stack_id };
+		assert(origin_set(&fs->upper, fd, st.st_ino, counted[i]));
+		assert_eq(origin_get(&fs->upper, fd, st.st_ino), counted[i]);
+		fs->upper.stack_id = (struct stack_id){ .now = stack_id + 1, .before = stack_id };
+		assert_eq(origin_get(&fs->upper, fd, st.st_ino), 0);
 	}
 	/* Branches that cannot be known again: no mark is made. */
-	fs->stack_id = (struct stack_id){ 0 };
-	assert(!origin_set(fs, fd, st.st_ino, 77));
+	fs->upper.stack_id = (struct stack_id){ 0 };
+	assert(!origin_set(&fs->upper, fd, st.st_ino, 77));
 	union_end();
 }
 
@@ -41,32 +42,32 @@ static void test_marks(void)
 	union_open();
 	fd = open_path(upper, "f");
 	st = stat_of(upper, "f");
-	assert_eq(origin_get(fs, fd, st.st_ino), 0);
-	if (!fs->caps.origin_xattr) {
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino), 0);
+	if (!fs->upper.caps.origin_xattr) {
 		skipped("origin marks", "no xattrs here");
 		union_end();
 		return;
 	}
-	origin_set(fs, fd, st.st_ino, 77);
-	assert_eq(origin_get(fs, fd, st.st_ino), 77);
+	origin_set(&fs->upper, fd, st.st_ino, 77);
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino), 77);
 	/* A copy of the file made behind our back has the mark, but is another inode. */
-	assert_eq(origin_get(fs, fd, st.st_ino + 1), 0);
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino + 1), 0);
 	/* Other branches: their numbers mean other things. */
-	fs->stack_id.now++;
-	fs->stack_id.before = 0;
-	assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	fs->upper.stack_id.now++;
+	fs->upper.stack_id.before = 0;
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino), 0);
 	/* As an earlier version knew them, they are the same. */
-	fs->stack_id.before = fs->stack_id.now - 1;
-	assert_eq(origin_get(fs, fd, st.st_ino), 77);
-	fs->stack_id.now--;
-	fs->stack_id.before = 0;
+	fs->upper.stack_id.before = fs->upper.stack_id.now - 1;
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino), 77);
+	fs->upper.stack_id.now--;
+	fs->upper.stack_id.before = 0;
 	/* A number that the next mount may not find is not marked. */
-	assert(!origin_set(fs, fd, st.st_ino, (UINT64_C(3) << 60) + 5));
-	assert_eq(origin_get(fs, fd, st.st_ino), 77);
-	assert_eq(xattr_set(fd, fs->caps.origin_xattr, "short", 5, 0), 0);
-	assert_eq(origin_get(fs, fd, st.st_ino), 0);
-	assert_eq(xattr_set(fd, fs->caps.origin_xattr, "", 0, 0), 0);
-	assert_eq(origin_get(fs, fd, st.st_ino), 0);
+	assert(!origin_set(&fs->upper, fd, st.st_ino, (UINT64_C(3) << 60) + 5));
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino), 77);
+	assert_eq(xattr_set(fd, fs->upper.caps.origin_xattr, "short", 5, 0), 0);
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino), 0);
+	assert_eq(xattr_set(fd, fs->upper.caps.origin_xattr, "", 0, 0), 0);
+	assert_eq(origin_get(&fs->upper, fd, st.st_ino), 0);
 	union_end();
 }
 
@@ -81,7 +82,7 @@ static void test_copied_upper(void)
 	union_make(1);
 	make_file(branches[0], "f", "f");
 	union_open();
-	if (!fs->caps.origin_xattr) {
+	if (!fs->upper.caps.origin_xattr) {
 		union_end();
 		return;
 	}
@@ -93,9 +94,9 @@ static void test_copied_upper(void)
 
 		make_file(upper, "copy", "F");
 		to = open_path(upper, "copy");
-		n = xattr_get(from, fs->caps.origin_xattr, value, sizeof(value));
+		n = xattr_get(from, fs->upper.caps.origin_xattr, value, sizeof(value));
 		assert(n > 0);
-		assert_eq(xattr_set(to, fs->caps.origin_xattr, value, (size_t)n, 0), 0);
+		assert_eq(xattr_set(to, fs->upper.caps.origin_xattr, value, (size_t)n, 0), 0);
 	}
 	union_reopen();
 	assert_eq(stat_at("f").st_ino, ino);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "core/override.h"
+#include "branch/override.h"
 
 #include <sys/sysmacros.h>
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is shown on a terminal. */
 #undef NDEBUG
-#include "image/printable.h"
+#include "value/printable.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #undef NDEBUG
-#include "image/reference.h"
+#include "store/reference.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -248,7 +248,7 @@ static void test_removed_directory_in_use(void)
 		assert_eq(do_rmdir(path), 0);
 		assert_eq(fs_getattr(fs, dir, &st), 0);
 		assert_eq(st.st_nlink, 0);
-		assert_eq(fs_list(fs, dir, true, &listing), 0);
+		assert_eq(dir_list(fs, dir, true, &listing), 0);
 		assert_eq(listing_count(listing), 0);
 		assert_eq(fs_lookup(fs, dir, "x", &entry), FS_ABSENT);
 		/* A new one in its place is another. */

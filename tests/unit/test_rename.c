@@ -5,7 +5,7 @@
 /* Whether lower directories can be renamed in this style. */
 static bool has_redirects(void)
 {
-	return fs->caps.style.xattr_prefix != NULL;
+	return fs->upper.caps.style.xattr_prefix != NULL;
 }
 
 static const char *redirect_in_upper(const char *path)
@@ -371,7 +371,7 @@ static void test_exchange(void)
 	make_dir(branches[0], "d", 0755);
 	make_file(branches[0], "d/x", "x");
 	union_open();
-	if (!fs->caps.can_exchange) {
+	if (!fs->upper.caps.can_exchange) {
 		skipped("exchange", "not on this filesystem");
 		union_end();
 		return;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Numbers of objects in upper: kept, never given twice, and begun anew when they cannot be trusted.
  */
-#include "state.h"
+#include "survive/state.h"
 
 #include <endian.h>
 #include <signal.h>
@@ -9,7 +9,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "core/number.h"
+#include "branch/number.h"
 #include "restart.h"
 
 static int work = -1;

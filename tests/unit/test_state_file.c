@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The file behind the state: what was put in is found, and nothing else, whatever becomes of it. */
-#include "state_file.h"
+#include "survive/state_file.h"
 
 #include <signal.h>
 #include <sys/resource.h>
 
 #include "base/table.h"
-#include "core/number.h"
+#include "branch/number.h"
 #include "records.h"
 
 static int work = -1;

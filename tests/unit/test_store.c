@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #undef NDEBUG
-#include "image/store.h"
+#include "store/store.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -13,10 +13,12 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "image/container.h"
-#include "image/image.h"
-#include "image/reference.h"
-#include "image/remove.h"
+#include "store/collect.h"
+#include "store/container_life.h"
+#include "store/image.h"
+#include "store/opening.h"
+#include "store/reference.h"
+#include "store/removal.h"
 
 static char path[] = "/tmp/cairn-store.XXXXXX/deep/er";
 static struct error error;
@@ -52,13 +54,13 @@ static void test_orphans_are_swept(void)
 	pid_t child = fork();
 
 	if (child == 0) {
-		struct staging staging;
+		struct workspace workspace;
 
 		assert(store_open(path, &error, &store) == 0);
-		assert(staging_begin(store, &error, &staging) == 0);
-		assert(mkdirat(staging.fd, "x", 0700) == 0);
-		assert(mkdirat(staging.fd, "left", 0700) == 0);
-		assert(staging_publish(&staging, "x", store->layers, id.hex) == 0);
+		assert(workspace_begin(store, &error, &workspace) == 0);
+		assert(mkdirat(workspace.fd, "x", 0700) == 0);
+		assert(mkdirat(workspace.fd, "left", 0700) == 0);
+		assert(workspace_publish(&workspace, "x", store->layers, id.hex) == 0);
 		_exit(0);
 	}
 	assert(waitpid(child, NULL, 0) == child);
@@ -72,7 +74,7 @@ static void test_orphans_are_swept(void)
 static void test_running_staging_stays(void)
 {
 	struct store *store;
-	struct staging staging;
+	struct workspace workspace;
 	int fds[2], status;
 	pid_t child;
 	char c = 0;
@@ -81,19 +83,20 @@ static void test_running_staging_stays(void)
 	child = fork();
 	if (child == 0) {
 		assert(store_open(path, &error, &store) == 0);
-		assert(staging_begin(store, &error, &staging) == 0);
-		assert(write(fds[1], staging.name, sizeof(staging.name)) == sizeof(staging.name));
+		assert(workspace_begin(store, &error, &workspace) == 0);
+		assert(write(fds[1], workspace.name, sizeof(workspace.name)) ==
+		       sizeof(workspace.name));
 		assert(read(fds[0], &c, 0) == 0);
 		usleep(200000);
-		staging_end(&staging);
+		workspace_end(&workspace);
 		store_free(store);
 		_exit(0);
 	}
-	assert(read(fds[0], staging.name, sizeof(staging.name)) == sizeof(staging.name));
+	assert(read(fds[0], workspace.name, sizeof(workspace.name)) == sizeof(workspace.name));
 	assert(store_open(path, &error, &store) == 0);
-	assert(exists(store->tmp, staging.name));
+	assert(exists(store->tmp, workspace.name));
 	assert(waitpid(child, &status, 0) == child && status == 0);
-	assert(!exists(store->tmp, staging.name));
+	assert(!exists(store->tmp, workspace.name));
 	store_free(store);
 	close(fds[0]);
 	close(fds[1]);
@@ -156,7 +159,7 @@ static void test_containers(void)
 		.image = digest('1'),
 	};
 	const char *const names[] = { "host/app:1" };
-	struct staging staging = { .fd = -1 };
+	struct workspace workspace = { .fd = -1 };
 	struct container_hold hold = CONTAINER_NOT_HELD, other = CONTAINER_NOT_HELD;
 	struct container container, found;
 	struct store *store;
@@ -180,10 +183,10 @@ static void test_containers(void)
 	assert(store_begin(store, true, &error, &txn) == 0);
 	container_delete(&txn, container.id);
 	assert(store_commit(&txn, &error) == 0);
-	assert(staging_begin(store, &error, &staging) == 0);
-	assert(store_collect(store, &staging, &error) == 0);
+	assert(workspace_begin(store, &error, &workspace) == 0);
+	assert(store_collect(store, &workspace, &error) == 0);
 	assert(exists(store->containers, container.id));
-	staging_end(&staging);
+	workspace_end(&workspace);
 	assert(store_begin(store, true, &error, &txn) == 0);
 	assert(container_save(&txn, &container) == 0);
 	assert(store_commit(&txn, &error) == 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #undef NDEBUG
-#include "image/stream.h"
+#include "archive/stream.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Marks: read in every format, written in the one that is asked for. */
-#include "core/redirect.h"
+#include "branch/redirect.h"
 
 #include "scratch.h"
 

@@ -12,8 +12,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "fs.h"
+#include "copyup/copyup.h"
+#include "copyup/file.h"
+#include "node/dir.h"
 #include "scratch.h"
+#include "verb/verbs.h"
 
 enum { UNION_MAX_BRANCHES = 8 };
 
@@ -57,7 +60,10 @@ static inline void union_make(size_t n)
 				     .n_branches = n,
 				     .upper = upper,
 				     .work = work,
+				     .claim = -1,
 				     .chain_fd = -1,
+				     .ledger_fd = -1,
+				     .ino32_fd = -1,
 				     .redirect_dir = true,
 				     .is_volatile = true };
 }
@@ -66,9 +72,9 @@ static inline void union_open(void)
 {
 	assert_eq(fs_open(&config, &fs), 0);
 	if (style->is_forced) {
-		fs->caps.style.format = style->format;
+		fs->upper.caps.style.format = style->format;
 		if (!style->has_xattrs)
-			fs->caps.style.xattr_prefix = NULL;
+			fs->upper.caps.style.xattr_prefix = NULL;
 	}
 }
 
@@ -327,7 +333,7 @@ static inline const char *read_node(struct node *node)
 {
 	static char content[4096];
 	int error = 0;
-	cleanup_fd_ref struct fd_ref *ref = fs_file(fs, node, false, &error);
+	cleanup_fd_ref struct fd_ref *ref = file_get(fs, node, false, &error);
 	ssize_t n;
 
 	assert_eq(error, 0);
@@ -359,7 +365,7 @@ static inline const char *list_at(const char *path)
 	const char *list[256];
 	size_t n, used = 0;
 
-	assert_eq(fs_list(fs, dir, true, &listing), 0);
+	assert_eq(dir_list(fs, dir, true, &listing), 0);
 	n = listing_count(listing);
 	assert(n < 256);
 	for (size_t i = 0; i < n; i++) {

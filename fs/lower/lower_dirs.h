@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What lower_dirs.c, lower_places.c and lower_links.c share; no other file includes this. */
+#ifndef LOWER_LOWER_DIRS_H
+#define LOWER_LOWER_DIRS_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/table.h"
+#include "branch/number.h"
+#include "lower/lower_impl.h"
+#include "lower/trail.h"
+
+struct place {
+	unsigned int branch;
+	dev_t device; /* its filesystem */
+	/* A redirect led here: its path is not that of the directory, nor are those of places
+	 * below. */
+	bool is_renamed;
+	struct trail *trail; /* from the branch's root; a reference */
+};
+
+struct object {
+	struct lower_obj base;
+	/* of a directory */
+	struct trail *trail; /* in the merged tree; a reference, of what may be a place's too */
+	size_t n_places;
+	struct place *places;
+	pthread_mutex_t lock;
+	struct listing *listing; /* guarded by lock; NULL until asked for */
+	/* of anything else */
+	struct object *parent;
+	unsigned int place; /* of the parent */
+	char name[];
+};
+
+struct dirs {
+	struct lower base;
+	const int *branches;
+	size_t n_branches;
+	struct fdcache *fds;
+	struct object *root;
+	struct lower_numbers numbers;
+	pthread_mutex_t groups_lock; /* guards what follows; held while the tree is scanned */
+	struct table groups;
+	struct unread *first_unread, *last_unread; /* what could not be read then */
+	bool is_scanned;
+};
+
+static inline struct dirs *dirs_of(const struct lower_obj *obj)
+{
+	return (struct dirs *)obj->lower;
+}
+
+static inline struct object *object_of(struct lower_obj *obj)
+{
+	return (struct object *)obj;
+}
+
+/* --- lower_places.c: places of directories --- */
+
+/* A descriptor of place `i` of a directory; NULL with *error set on failure. */
+struct fd_ref *place_fd(struct object *dir, size_t i, int *error);
+
+enum verdict { NOTHING, HIDDEN, OBJECT };
+
+/* What the directory `dirfd` of one branch says of a name: an enum verdict or -errno. */
+int place_probe(int dirfd, const char *name, struct stat *st);
+
+/* Places of a directory while they are found, from the top down. */
+struct finding {
+	struct dirs *dirs;
+	struct place *places;
+	size_t n, room;
+	struct stat top; /* of the first place */
+};
+
+void finding_done(struct finding *finding);
+#define cleanup_finding CLEANUP(finding_done)
+
+/* Adds the directory `path` of each branch from `branch` down, as redirects mean it. */
+int finding_by_path(struct finding *finding, unsigned int branch, const char *path);
+
+/* Adds the directory `name` of each place of `dir` from place `i` down. */
+int finding_by_places(struct finding *finding, struct object *dir, size_t i, const char *name);
+
+/* --- lower_data.c: files that have attributes only --- */
+
+/* Opens the data of a file of which `fd` is one without them. */
+int data_open(struct object *file, int fd, int flags);
+
+/* --- lower_links.c: files with several names --- */
+
+/* As lower_names. */
+int links_names(struct lower_obj *obj, int (*each)(void *context, const char *path), void *context);
+
+/* Number of visible names of a file of which its branch says that it has several; or -errno. */
+int links_visible(struct lower_obj *obj);
+
+void links_free(struct dirs *dirs);
+
+#endif

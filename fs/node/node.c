@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "node/node.h"
+
+#include <errno.h>
+#include <string.h>
+#include <time.h>
+
+void nodes_init(struct nodes *nodes, struct fdcache *fds,
+		void (*orphan_gone)(void *context, uint64_t ino), void *context)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	*nodes = (struct nodes){ .fds = fds, .orphan_gone = orphan_gone, .context = context };
+	nodes->first_reading = (unsigned int)(now.tv_nsec >> 10) % (1U << READING_BITS);
+	pthread_mutex_init(&nodes->lock, NULL);
+}
+
+static struct node *find(struct nodes *nodes, uint64_t ino)
+{
+	struct table_link *link = table_find(&nodes->table, table_hash_u64(ino));
+
+	while (link && TABLE_OBJECT(link, struct node, link)->ino != ino)
+		link = table_next(link);
+	return link ? TABLE_OBJECT(link, struct node, link) : NULL;
+}
+
+struct node *nodes_get(struct nodes *nodes, uint64_t ino)
+{
+	struct node *node;
+
+	pthread_mutex_lock(&nodes->lock);
+	node = find(nodes, ino);
+	if (node)
+		node->refs++;
+	pthread_mutex_unlock(&nodes->lock);
+	return node;
+}
+
+static struct node *node_new(struct nodes *nodes, const struct node *made)
+{
+	struct node *node = calloc(1, sizeof(*node));
+
+	if (!node)
+		return NULL;
+	node->nodes = nodes;
+	node->ino = made->ino;
+	node->type = made->type;
+	node->has_upper = made->has_upper;
+	node->real = made->real;
+	node->has_data_place = made->has_data_place;
+	node->protection = made->protection;
+	node->lower = made->lower ? lower_ref(made->lower) : NULL;
+	node->lower_links = -1;
+	node->reading = nodes->first_reading;
+	node->refs = 1;
+	pthread_mutex_init(&node->copyup, NULL);
+	pthread_mutex_init(&node->names, NULL);
+	pthread_mutex_init(&node->lock, NULL);
+	return node;
+}
+
+/* Frees a node that is in no table and has no aliases. */
+static void node_free(struct node *node)
+{
+	fdcache_drop(node->nodes->fds, &node->path);
+	fdcache_drop(node->nodes->fds, &node->data);
+	fdcache_drop(node->nodes->fds, &node->read_data);
+	fdcache_drop(node->nodes->fds, &node->lower_data);
+	lower_unref(node->lower);
+	listing_unref(node->listing);
+	pthread_mutex_destroy(&node->copyup);
+	pthread_mutex_destroy(&node->names);
+	pthread_mutex_destroy(&node->lock);
+	free(node);
+}
+
+/* With the lock held: what an earlier worker told the kernel of the node counts on. */
+static void take_over(struct nodes *nodes, struct node *node)
+{
+	if (!nodes->ledger)
+		return;
+	node->noted = ledger_claim(nodes->ledger, node->ino);
+	if (node->noted)
+		node->n_lookups = node->noted->n_lookups;
+}
+
+/* With the lock held: writes the count down. False: no room. */
+static bool note(struct node *node)
+{
+	struct ledger *ledger = node->nodes->ledger;
+
+	if (!ledger)
+		return true;
+	if (!node->noted && node->n_lookups)
+		node->noted = ledger_add(ledger, node->ino, node->n_lookups,
+					 node->aliases ? node->aliases->parent->ino : 0);
+	if (node->noted && node->n_lookups)
+		__atomic_store_n(&node->noted->n_lookups, node->n_lookups, __ATOMIC_RELAXED);
+	else if (node->noted)
+		ledger_remove(ledger, take_ptr(node->noted));
+	return node->noted || !node->n_lookups;
+}
+
+struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new)
+{
+	struct node *spare = node_new(nodes, made);
+	struct node *node;
+
+	if (!spare)
+		return NULL;
+	pthread_mutex_lock(&nodes->lock);
+	node = find(nodes, made->ino);
+	*is_new = !node;
+	if (node) {
+		node->refs++;
+	} else if (table_add(&nodes->table, &spare->link, table_hash_u64(made->ino)) == 0) {
+		node = take_ptr(spare);
+		take_over(nodes, node);
+	}
+	pthread_mutex_unlock(&nodes->lock);
+	if (spare)
+		node_free(spare);
+	return node;
+}
+
+struct node *node_ref(struct node *node)
+{
+	pthread_mutex_lock(&node->nodes->lock);
+	node->refs++;
+	pthread_mutex_unlock(&node->nodes->lock);
+	return node;
+}
+
+/* --- names; all with the lock held --- */
+
+static uint64_t hash_alias(const struct node *node, const struct node *parent, const char *name)
+{
+	return table_hash_name(name, table_hash_u64(node->ino) ^ parent->ino);
+}
+
+static struct alias *find_alias(struct node *node, struct node *parent, const char *name)
+{
+	struct table_link *link = table_find(&node->nodes->aliases, hash_alias(node, parent, name));
+
+	for (; link; link = table_next(link)) {
+		struct alias *alias = TABLE_OBJECT(link, struct alias, link);
+
+		if (alias->node == node && alias->parent == parent &&
+		    strcmp(alias->name, name) == 0)
+			return alias;
+	}
+	return NULL;
+}
+
+/* Behind the others of its node: the first is the one that was known first. */
+static void append_alias(struct alias *alias)
+{
+	struct node *node = alias->node;
+
+	alias->parent->refs++;
+	alias->previous = node->last_alias;
+	*(node->last_alias ? &node->last_alias->next : &node->aliases) = alias;
+	node->last_alias = alias;
+}
+
+/* Takes it out, too; its parent's reference is the caller's then. */
+static void alias_free(struct alias *alias)
+{
+	struct node *node = alias->node;
+
+	*(alias->previous ? &alias->previous->next : &node->aliases) = alias->next;
+	*(alias->next ? &alias->next->previous : &node->last_alias) = alias->previous;
+	table_remove(&node->nodes->aliases, &alias->link);
+	free(alias);
+}
+
+/*
+ * Gives back one reference with the lock held.  A node that nobody needs is
+ * taken out and put on *dead; so are directories that only its names held.
+ */
+static void put_locked(struct node *node, struct node **dead)
+{
+	while (node && --node->refs == 0 && node->n_lookups == 0) {
+		struct alias *alias = node->aliases;
+		struct node *parent = NULL;
+
+		table_remove(&node->nodes->table, &node->link);
+		/* All but one name: their directories cannot be held by this name alone. */
+		while (alias) {
+			struct alias *next = alias->next;
+
+			if (parent)
+				put_locked(parent, dead);
+			parent = alias->parent;
+			alias_free(alias);
+			alias = next;
+		}
+		node->link.next = *dead ? &(*dead)->link : NULL;
+		*dead = node;
+		node = parent;
+	}
+}
+
+static void free_dead(struct nodes *nodes, struct node *dead)
+{
+	while (dead) {
+		struct table_link *next = dead->link.next;
+		bool was_orphan = dead->is_orphan;
+		uint64_t ino = dead->ino;
+
+		node_free(dead);
+		if (was_orphan)
+			nodes->orphan_gone(nodes->context, ino);
+		dead = next ? TABLE_OBJECT(next, struct node, link) : NULL;
+	}
+}
+
+void node_unref(struct node *node)
+{
+	struct nodes *nodes;
+	struct node *dead = NULL;
+
+	if (!node)
+		return;
+	nodes = node->nodes;
+	pthread_mutex_lock(&nodes->lock);
+	put_locked(node, &dead);
+	pthread_mutex_unlock(&nodes->lock);
+	free_dead(nodes, dead);
+}
+
+int node_looked_up(struct node *node)
+{
+	bool is_noted;
+
+	pthread_mutex_lock(&node->nodes->lock);
+	node->n_lookups++;
+	is_noted = note(node);
+	if (!is_noted)
+		node->n_lookups--;
+	pthread_mutex_unlock(&node->nodes->lock);
+	return is_noted ? 0 : -ENOMEM;
+}
+
+/* With the lock held: of a number that is no node; true when the kernel knows it no more. */
+static bool forget_unclaimed(struct nodes *nodes, uint64_t ino, uint64_t n)
+{
+	struct ledger_entry *entry = nodes->ledger ? ledger_find(nodes->ledger, ino) : NULL;
+
+	if (!entry)
+		return false;
+	if (entry->n_lookups > n) {
+		__atomic_store_n(&entry->n_lookups, entry->n_lookups - n, __ATOMIC_RELAXED);
+		return false;
+	}
+	ledger_remove(nodes->ledger, entry);
+	return true;
+}
+
+void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
+{
+	struct node *dead = NULL, *node;
+	bool was_last = false;
+
+	pthread_mutex_lock(&nodes->lock);
+	node = find(nodes, ino);
+	if (node) {
+		node->refs++;
+		node->n_lookups -= n < node->n_lookups ? n : node->n_lookups;
+		note(node);
+		put_locked(node, &dead);
+	} else {
+		was_last = forget_unclaimed(nodes, ino, n);
+	}
+	pthread_mutex_unlock(&nodes->lock);
+	free_dead(nodes, dead);
+	if (was_last)
+		nodes->orphan_gone(nodes->context, ino);
+}
+
+bool nodes_was_told(struct nodes *nodes, uint64_t ino, uint64_t *parent)
+{
+	struct ledger_entry *entry;
+
+	pthread_mutex_lock(&nodes->lock);
+	entry = nodes->ledger ? ledger_find(nodes->ledger, ino) : NULL;
+	if (entry)
+		*parent = entry->parent;
+	pthread_mutex_unlock(&nodes->lock);
+	return entry;
+}
+
+int node_add_alias(struct node *node, struct node *parent, const char *name)
+{
+	size_t size = strlen(name) + 1;
+	struct alias *alias = malloc(sizeof(*alias) + size);
+	int r = 0;
+
+	if (!alias)
+		return -ENOMEM;
+	*alias = (struct alias){ .node = node, .parent = parent };
+	memcpy(alias->name, name, size);
+	pthread_mutex_lock(&node->nodes->lock);
+	if (!find_alias(node, parent, name)) {
+		r = table_add(&node->nodes->aliases, &alias->link, hash_alias(node, parent, name));
+		if (r == 0)
+			append_alias(take_ptr(alias));
+	}
+	if (r == 0 && node->noted)
+		__atomic_store_n(&node->noted->parent, parent->ino, __ATOMIC_RELAXED);
+	pthread_mutex_unlock(&node->nodes->lock);
+	free(alias);
+	return r;
+}
+
+void node_remove_alias(struct node *node, struct node *parent, const char *name)
+{
+	struct node *dead = NULL;
+	struct alias *alias;
+
+	pthread_mutex_lock(&node->nodes->lock);
+	alias = find_alias(node, parent, name);
+	if (alias) {
+		alias_free(alias);
+		if (node->noted && node->aliases)
+			__atomic_store_n(&node->noted->parent, node->aliases->parent->ino,
+					 __ATOMIC_RELAXED);
+		put_locked(parent, &dead);
+	}
+	pthread_mutex_unlock(&node->nodes->lock);
+	free_dead(node->nodes, dead);
+}
+
+int node_alias(struct node *node, unsigned int i, struct node **parent, char **name)
+{
+	struct alias *alias;
+	int r = 0;
+
+	pthread_mutex_lock(&node->nodes->lock);
+	alias = node->aliases;
+	while (alias && i--)
+		alias = alias->next;
+	if (alias) {
+		*name = strdup(alias->name);
+		r = *name ? 1 : -ENOMEM;
+	}
+	if (r == 1) {
+		*parent = alias->parent;
+		alias->parent->refs++;
+	}
+	pthread_mutex_unlock(&node->nodes->lock);
+	return r;
+}
+
+struct node *node_parent(struct node *dir)
+{
+	struct node *parent;
+	char *name;
+
+	if (node_alias(dir, 0, &parent, &name) <= 0)
+		return node_ref(dir);
+	free(name);
+	return parent;
+}
+
+static bool read_flag(struct node *node, const bool *flag)
+{
+	bool is_set;
+
+	pthread_mutex_lock(&node->lock);
+	is_set = *flag;
+	pthread_mutex_unlock(&node->lock);
+	return is_set;
+}
+
+bool node_has_upper(struct node *node)
+{
+	return read_flag(node, &node->has_upper);
+}
+
+bool node_is_removed(struct node *node)
+{
+	return read_flag(node, &node->is_removed);
+}
+
+void node_named_again(struct node *node)
+{
+	pthread_mutex_lock(&node->lock);
+	node->is_removed = false;
+	pthread_mutex_unlock(&node->lock);
+}
+
+struct lower_obj *node_lower(struct node *node)
+{
+	struct lower_obj *lower;
+
+	pthread_mutex_lock(&node->lock);
+	lower = node->lower ? lower_ref(node->lower) : NULL;
+	pthread_mutex_unlock(&node->lock);
+	return lower;
+}
+
+void node_names_changed(struct node *dir)
+{
+	pthread_mutex_lock(&dir->lock);
+	dir->names_version++;
+	pthread_mutex_unlock(&dir->lock);
+	atomic_fetch_add(&dir->nodes->n_changes, 1);
+	node_links_changed(dir);
+}
+
+void node_links_changed(struct node *node)
+{
+	if (node->nodes->changed)
+		node->nodes->changed(node->nodes->changed_context, node->ino);
+}
+
+void nodes_done(struct nodes *nodes)
+{
+	struct table_link *link;
+
+	while ((link = table_pop(&nodes->table))) {
+		struct node *node = TABLE_OBJECT(link, struct node, link);
+
+		while (node->aliases)
+			alias_free(node->aliases);
+		if (node->is_orphan)
+			nodes->orphan_gone(nodes->context, node->ino);
+		node_free(node);
+	}
+	table_done(&nodes->table);
+	table_done(&nodes->aliases);
+	pthread_mutex_destroy(&nodes->lock);
+}

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Nodes: what the kernel knows of the mount, by inode number.
+ *
+ * A node is found by its number (nodes_get), and lives while the kernel has
+ * looked it up, while someone works on it (a reference), and while it is the
+ * directory of another node's name.
+ * Locks and their order: node/fs.h.
+ */
+#ifndef NODE_NODE_H
+#define NODE_NODE_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/cleanup.h"
+#include "base/fdcache.h"
+#include "base/table.h"
+#include "branch/listing.h"
+#include "lower/lower.h"
+#include "survive/ledger.h"
+
+/* One name of a node: directories have one, other objects as many as are known. */
+struct alias {
+	struct table_link link; /* by all three of them, so that n names cost n */
+	struct alias *next, *previous;
+	struct node *node;
+	struct node *parent; /* a reference */
+	char name[];
+};
+
+struct node {
+	struct table_link link; /* guarded by nodes->lock */
+	struct nodes *nodes;
+	uint64_t ino;
+	mode_t type; /* S_IFMT part of the mode */
+	unsigned int refs; /* guarded by nodes->lock */
+	uint64_t n_lookups; /* of the kernel; guarded by nodes->lock */
+	struct ledger_entry *noted; /* the same for the next worker, or NULL; guarded by it too */
+	struct alias *aliases, *last_alias; /* guarded by nodes->lock */
+
+	pthread_mutex_t copyup;
+	pthread_mutex_t names; /* of a file: held while its mode or times change */
+	struct held_mtime
+		*held_mtime; /* guarded by names (copyup/mtime.c); NULL: nobody keeps it */
+	pthread_mutex_t lock; /* guards what follows */
+	bool has_upper;
+	bool is_orphan; /* its content is kept in the orphan directory */
+	bool is_removed; /* it has no name any more */
+	ino_t real; /* its inode number in upper, if has_upper */
+	struct lower_obj *lower; /* what upper does not have or merges with; NULL: nothing */
+	unsigned char protection; /* of copyup/protect.h; 0: not asked for yet */
+	bool has_data_place; /* of a file in upper: `lower` says where its data are
+				(node/data_place.h) */
+	int lower_links; /* visible lower names of a file; -1: not counted yet */
+	struct listing *listing; /* of a directory, or NULL */
+	uint64_t names_version; /* of a directory: counts changes of its names */
+	uint64_t listing_version; /* what that was when the listing was begun */
+	uint64_t reading_version; /* the same of the last reading (dir.c) */
+	unsigned int reading; /* its number */
+	bool was_read; /* to its end, so that the kernel has it */
+
+	struct fd_slot path; /* O_PATH, of the object in upper */
+	struct fd_slot data; /* O_RDWR, of the file in upper */
+	struct fd_slot read_data; /* O_RDONLY, of the same */
+	struct fd_slot lower_data; /* O_RDONLY, of the file in its branch */
+};
+
+enum { READING_BITS = 12 }; /* of the number of a reading (dir.c) */
+
+struct nodes {
+	pthread_mutex_t lock;
+	struct table table;
+	struct table aliases;
+	struct fdcache *fds;
+	unsigned int first_reading; /* other than an earlier worker's: the kernel remembers those */
+	struct ledger *ledger; /* guarded by lock; NULL: no other worker will follow */
+	bool is_restart; /* one has served the kernel before */
+	atomic_ulong n_changes; /* of names anywhere, whichever node was not in memory */
+	/* Called, with no lock held, when an orphan is known to nobody any more. */
+	void (*orphan_gone)(void *context, uint64_t ino);
+	void *context;
+	/*
+	 * Called, with no lock held, when the names in a directory or of a file have changed;
+	 * may be NULL.
+	 */
+	void (*changed)(void *context, uint64_t ino);
+	void *changed_context;
+};
+
+void nodes_init(struct nodes *nodes, struct fdcache *fds,
+		void (*orphan_gone)(void *context, uint64_t ino), void *context);
+/* Frees every node, whoever still knew it, and leaves the ledger alone. */
+void nodes_done(struct nodes *nodes);
+
+/* The node of a number, with a reference, or NULL. */
+struct node *nodes_get(struct nodes *nodes, uint64_t ino);
+
+/*
+ * The node of `made->ino`, with a reference: the one that is there, or one
+ * with the type, upper and lower part of `made`.  *is_new says which.
+ * Takes a reference to made->lower of its own.  NULL: out of memory.
+ */
+struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new);
+
+struct node *node_ref(struct node *node);
+/* Accepts NULL. */
+void node_unref(struct node *node);
+DEFINE_CLEANUP(struct node *, node_at, node_unref)
+#define cleanup_node CLEANUP(cleanup_node_at)
+
+/*
+ * The kernel is told of the node once more: 0, or -ENOMEM where that cannot be noted
+ * for the next worker, and it must not be.
+ */
+int node_looked_up(struct node *node);
+
+/*
+ * The kernel forgets `n` of the times that it was told of a number, by us or by
+ * an earlier worker.  Nothing happens if it was not told.
+ */
+void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n);
+
+static inline void node_forget(struct node *node, uint64_t n)
+{
+	nodes_forget(node->nodes, node->ino, n);
+}
+
+/*
+ * What an earlier worker told the kernel of a number that is no node yet: true
+ * with the directory that it was in (0: not known), or false.
+ */
+bool nodes_was_told(struct nodes *nodes, uint64_t ino, uint64_t *parent);
+
+/* Notes that the node has this name; 0 or -ENOMEM. Noting it twice is noting it once. */
+int node_add_alias(struct node *node, struct node *parent, const char *name);
+/* Nothing happens if it is not noted. */
+void node_remove_alias(struct node *node, struct node *parent, const char *name);
+
+/*
+ * Some name of the node, allocated, and its directory with a reference; `i`
+ * counts from 0.  1, or 0 when there is no such name, or -ENOMEM.
+ */
+int node_alias(struct node *node, unsigned int i, struct node **parent, char **name);
+
+/* The directory that `dir` is in, a reference; the root is in itself, as is one without a name. */
+struct node *node_parent(struct node *dir);
+
+/*
+ * A file that had lost its names that were known turns out to have another.
+ * Its name among the orphans stays until it is forgotten: to
+ * take it away now could meet with a removal of the new name.
+ */
+void node_named_again(struct node *node);
+
+/* Snapshots of the guarded fields. */
+bool node_has_upper(struct node *node);
+bool node_is_removed(struct node *node);
+/* The lower part with a reference, or NULL. */
+struct lower_obj *node_lower(struct node *node);
+
+/* The directory's names have changed: listings made before are stale. */
+void node_names_changed(struct node *dir);
+
+/* The file has lost or got a name: what others were told of its link count meanwhile is stale. */
+void node_links_changed(struct node *node);
+
+#endif

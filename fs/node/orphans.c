@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "node/orphans.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "upper/orphan.h"
+#include "upper/staging.h"
+
+/* A node that was made since the last one went has the orphan from now on. */
+static void inherit_orphan(struct node *heir)
+{
+	pthread_mutex_lock(&heir->lock);
+	heir->is_orphan = true;
+	pthread_mutex_unlock(&heir->lock);
+}
+
+void orphans_remove(struct fs *fs, uint64_t ino)
+{
+	struct orphan_name name = orphan_name(ino);
+	cleanup_node struct node *heir = NULL; /* let go of when the lock is: it may be the next */
+	cleanup_staged struct staged staged;
+	struct stat st;
+	int r;
+
+	staged_init(&fs->upper, &staged);
+	pthread_mutex_lock(&fs->upper.orphans_lock);
+	r = fd_stat(fs->upper.orphans, name.s, &st);
+	if (r == 0)
+		heir = nodes_get(&fs->nodes, ino);
+	if (heir) {
+		inherit_orphan(heir);
+	} else if (r < 0) {
+		/* It is not there. */
+	} else if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
+		fd_remove_tree(fs->upper.orphans, name.s);
+	} else {
+		numbers_drop(&fs->numbers, st.st_ino, ino);
+		/* Freeing it can take long: it goes with what is staged. */
+		r = fd_rename(fs->upper.orphans, name.s, staged.dirfd, staged.name, 0);
+		if (r == -EPERM && fd_take_flags(fs->upper.orphans, name.s) == 0)
+			fd_rename(fs->upper.orphans, name.s, staged.dirfd, staged.name, 0);
+	}
+	pthread_mutex_unlock(&fs->upper.orphans_lock);
+}

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What there is to know of an object. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "node/data_place.h"
+#include "node/dir.h"
+#include "node/names.h"
+#include "node/object.h"
+#include "upper/orphan.h"
+#include "upper/owner.h"
+#include "verb/verbs.h"
+
+static int merged_nlink(struct fs *fs, struct node *dir, struct stat *st)
+{
+	cleanup_listing struct listing *listing = NULL;
+	int r = dir_list(fs, dir, true, &listing);
+
+	if (r == 0)
+		st->st_nlink = 2 + listing_subdirs(listing);
+	return r;
+}
+
+/* Link count of a directory. */
+static int dir_nlink(struct fs *fs, struct node *dir, bool has_upper, struct stat *st)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+
+	if (node_is_removed(dir)) {
+		st->st_nlink = 0;
+		return 0;
+	}
+	if (fs->config->static_nlink) {
+		st->st_nlink = 1;
+		return 0;
+	}
+	lower = node_lower(dir);
+	return lower && has_upper ? merged_nlink(fs, dir, st) : 0;
+}
+
+/* Link count of a file that is not in upper: lower names that show. */
+static int lower_nlink(struct fs *fs, struct node *node, struct lower_obj *lower, struct stat *st)
+{
+	int links;
+
+	pthread_mutex_lock(&node->lock);
+	links = node->is_removed ? 0 : node->lower_links;
+	pthread_mutex_unlock(&node->lock);
+	if (links < 0 && st->st_nlink > 1) {
+		links = names_visible(fs, lower, NULL, NULL);
+		if (links < 0)
+			return links;
+		pthread_mutex_lock(&node->lock);
+		node->lower_links = links;
+		pthread_mutex_unlock(&node->lock);
+	}
+	if (links >= 0)
+		st->st_nlink = (nlink_t)links;
+	return 0;
+}
+
+static bool is_among_orphans(struct fs *fs, struct node *node)
+{
+	struct stat st;
+
+	return fd_stat(fs->upper.orphans, orphan_name(node->ino).s, &st) == 0;
+}
+
+/*
+ * The name among the orphans does not count.  It can go at any time, by the last
+ * node that it was kept for, so it is asked for before and after.
+ */
+static int stat_links(struct fs *fs, struct node *node, int fd, struct stat *st)
+{
+	bool before, after;
+	int r;
+
+	do {
+		before = is_among_orphans(fs, node);
+		r = owner_stat(&fs->upper, fd, NULL, st);
+		after = is_among_orphans(fs, node);
+	} while (r == 0 && before != after);
+	st->st_nlink -= after && st->st_nlink > 0;
+	return r;
+}
+
+static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
+{
+	cleanup_lower_obj struct lower_obj *data = NULL;
+	int r = 0;
+	cleanup_fd_ref struct fd_ref *ref = object_open(fs, node, &r);
+	bool is_orphan;
+
+	if (!ref)
+		return r;
+	r = owner_stat(&fs->upper, ref->fd, NULL, st);
+	if (r < 0 || S_ISDIR(node->type))
+		return r;
+	pthread_mutex_lock(&node->lock);
+	is_orphan = node->is_orphan;
+	data = node->lower ? lower_ref(node->lower) : NULL;
+	pthread_mutex_unlock(&node->lock);
+	if (st->st_nlink > 1)
+		r = stat_links(fs, node, ref->fd, st);
+	else
+		st->st_nlink -= is_orphan;
+	return r == 0 && data ? data_place_blocks(data, st) : r;
+}
+
+int fs_getattr(struct fs *fs, struct node *node, struct stat *ret)
+{
+	bool has_upper = node_has_upper(node);
+	cleanup_lower_obj struct lower_obj *lower = has_upper ? NULL : node_lower(node);
+	int r;
+
+	if (lower)
+		r = lower_stat(lower, ret);
+	else
+		r = stat_upper(fs, node, ret);
+	if (r < 0)
+		return r;
+	if (S_ISDIR(node->type))
+		r = dir_nlink(fs, node, has_upper, ret);
+	else if (lower)
+		r = lower_nlink(fs, node, lower, ret);
+	ret->st_ino = node->ino;
+	return r;
+}
+
+/* An O_PATH descriptor of the object itself, wherever it is; or -errno. */
+static int open_path(struct fs *fs, struct node *node)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = 0;
+
+	if (!node_has_upper(node)) {
+		lower = node_lower(node);
+		if (lower)
+			return lower_open(lower, O_PATH);
+	}
+	ref = object_open(fs, node, &r);
+	return ref ? fcntl(ref->fd, F_DUPFD_CLOEXEC, 0) : r;
+}
+
+int fs_birth(struct fs *fs, struct node *node, struct timespec *ret)
+{
+	cleanup_fd int fd = open_path(fs, node);
+	struct statx stx;
+
+	if (fd < 0)
+		return fd;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, STATX_BTIME, &stx) < 0)
+		return -errno;
+	if (stx.stx_mask & STATX_BTIME)
+		*ret = (struct timespec){ stx.stx_btime.tv_sec, stx.stx_btime.tv_nsec };
+	return 0;
+}
+
+int fs_readlink(struct fs *fs, struct node *node, char **ret)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	int r = 0;
+
+	if (!S_ISLNK(node->type))
+		return -EINVAL;
+	if (!node_has_upper(node)) {
+		lower = node_lower(node);
+		if (lower)
+			return lower_readlink(lower, ret);
+	}
+	ref = object_open(fs, node, &r);
+	return ref ? fd_readlink(ref->fd, NULL, ret) : r;
+}
+
+int fs_statfs(struct fs *fs, struct statvfs *ret)
+{
+	int fd = fs->config->upper >= 0 ? fs->config->upper : fs->config->branches[0];
+
+	if (fstatvfs(fd, ret) < 0)
+		return -errno;
+	ret->f_namemax = NAME_MAX;
+	return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What a user calls an image: NAME[:TAG], or its id or the beginning of it. */
+#ifndef STORE_REFERENCE_H
+#define STORE_REFERENCE_H
+
+#include <stdbool.h>
+
+#include "index/index.h"
+#include "value/digest.h"
+#include "value/error.h"
+
+/*
+ * Makes NAME[:TAG] whole ("NAME:latest" without a tag), allocated.  NAME is of
+ * letters, digits and ". _ -" in parts between slashes, the first of which may
+ * be a host with a port; TAG has at most 128 characters.
+ * -EINVAL: no such name; -ENOMEM.
+ */
+int reference_complete(const char *text, char **ret);
+
+/* Whether `text` can be a tag alone, as OCI archives often have it. */
+bool reference_is_tag(const char *text);
+
+/*
+ * The name that a file of this path suggests, allocated: the last component
+ * without ".tar" and what follows, ".tgz" and the like; NULL: none that is valid.
+ */
+char *reference_of_file(const char *path);
+
+/* What a reference was found to be. */
+struct reference {
+	struct digest id;
+	char tag[INDEX_MAX_KEY + 1]; /* "NAME:TAG", or "" if it was an id */
+};
+
+/*
+ * Finds an image: by NAME[:TAG]; by the last part of a name, if only one has
+ * it; by id, or a beginning of 4 digits or more, if only one has it.
+ * 0, or negative errno with `error` set: -ENOENT, -ENOTUNIQ.
+ */
+int reference_find(struct index_txn *txn, const char *text, struct error *error,
+		   struct reference *ret);
+
+#endif
