@@ -9,7 +9,7 @@
 #include "value/printable.h"
 
 /* Tags point at images; the listing goes the other way. */
-struct listing {
+struct image_table {
 	struct index_txn *txn;
 	json_t *json; /* NULL: a table */
 	const struct image *image;
@@ -35,7 +35,7 @@ static void print_row(const struct image *image, const char *tag)
 
 static int show_tag(void *context, const char *tag, const struct digest *id)
 {
-	struct listing *listing = context;
+	struct image_table *listing = context;
 
 	if (!digest_equal(id, &listing->image->id))
 		return 0;
@@ -65,7 +65,7 @@ static json_t *describe(const struct image *image, json_t *tags)
 
 static int show_image(void *context, const struct image *image)
 {
-	struct listing *listing = context;
+	struct image_table *listing = context;
 	int r;
 
 	listing->image = image;
@@ -82,7 +82,7 @@ static int show_image(void *context, const struct image *image)
 static int list(bool as_json)
 {
 	cleanup_store struct store *store = NULL;
-	struct listing listing = { 0 };
+	struct image_table listing = { 0 };
 	struct index_txn txn;
 	struct error error;
 	int r;

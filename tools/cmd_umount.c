@@ -23,7 +23,7 @@ static int unmount(const char *path)
 }
 
 /* Finds the container by name, id, or where it is mounted. */
-static int find(struct store *store, const char *key, struct container *ret)
+static int find_container(struct store *store, const char *key, struct container *ret)
 {
 	cleanup_free char *path = mount_point_resolve(key);
 	struct index_txn txn;
@@ -76,7 +76,7 @@ static int umount_container(const char *key, bool keep)
 	struct error error;
 	int r;
 
-	if (cmd_open_store(&cmd_umount, &store) < 0 || find(store, key, &container) < 0)
+	if (cmd_open_store(&cmd_umount, &store) < 0 || find_container(store, key, &container) < 0)
 		return CMD_FAILED;
 	r = container_hold(store, container.id, &error, &hold);
 	if (r == 0)

@@ -23,7 +23,7 @@ struct chunk {
 	char bytes[];
 };
 
-struct slot {
+struct name_slot {
 	struct listing_entry entry;
 	uint64_t hash;
 	bool is_hidden;
@@ -32,7 +32,7 @@ struct slot {
 struct listing {
 	atomic_uint refs;
 	uint64_t seed;
-	struct slot *slots;
+	struct name_slot *slots;
 	size_t n_slots, room;
 	uint32_t *set; /* slot number + 1 by hash while filling: open addressing */
 	size_t set_size;
@@ -99,7 +99,7 @@ static uint32_t *place_of(const struct listing *listing, uint64_t hash, const ch
 	size_t at = hash & mask;
 
 	while (listing->set[at]) {
-		const struct slot *slot = &listing->slots[listing->set[at] - 1];
+		const struct name_slot *slot = &listing->slots[listing->set[at] - 1];
 
 		if (slot->hash == hash && strcmp(slot->entry.name, name) == 0)
 			break;
@@ -110,7 +110,7 @@ static uint32_t *place_of(const struct listing *listing, uint64_t hash, const ch
 
 static int make_room(struct listing *listing)
 {
-	struct slot *slots;
+	struct name_slot *slots;
 	uint32_t *set;
 
 	if (listing->n_slots < listing->room)
@@ -135,7 +135,7 @@ static int add(struct listing *listing, const struct listing_entry *entry, bool 
 {
 	uint64_t hash = table_hash_name(entry->name, listing->seed);
 	uint32_t *place;
-	struct slot *slot;
+	struct name_slot *slot;
 
 	if (make_room(listing) < 0)
 		return -ENOMEM;
@@ -143,7 +143,7 @@ static int add(struct listing *listing, const struct listing_entry *entry, bool 
 	if (*place)
 		return LISTING_TAKEN;
 	slot = &listing->slots[listing->n_slots];
-	*slot = (struct slot){ .entry = *entry, .hash = hash, .is_hidden = is_hidden };
+	*slot = (struct name_slot){ .entry = *entry, .hash = hash, .is_hidden = is_hidden };
 	slot->entry.name = keep_name(listing, entry->name);
 	if (!slot->entry.name)
 		return -ENOMEM;
@@ -190,7 +190,7 @@ int listing_has(const struct listing *listing, const char *name)
 
 static int compare(const void *a, const void *b)
 {
-	const struct slot *x = a, *y = b;
+	const struct name_slot *x = a, *y = b;
 
 	if (x->hash >> HASH_SHIFT != y->hash >> HASH_SHIFT)
 		return x->hash >> HASH_SHIFT < y->hash >> HASH_SHIFT ? -1 : 1;
@@ -218,7 +218,7 @@ void listing_seal(struct listing *listing)
 	if (kept)
 		qsort(listing->slots, kept, sizeof(*listing->slots), compare);
 	for (size_t i = 0; i < kept; i++) {
-		struct slot *slot = &listing->slots[i];
+		struct name_slot *slot = &listing->slots[i];
 		uint64_t cookie = first_cookie(slot->hash);
 
 		if (i > 0 && slot[-1].entry.cookie >= cookie)

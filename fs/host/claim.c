@@ -23,7 +23,7 @@ static const char note_name[] = "owner";
 static const char mark_name[] = "trusted.overlay.claim";
 
 /* A handle of the file in a work directory that is locked (open_by_handle_at(2)). */
-struct mark {
+struct claim_mark {
 	struct file_handle head;
 	unsigned char bytes[MAX_HANDLE_SZ];
 };
@@ -31,13 +31,13 @@ struct mark {
 enum { PAUSE_MS = 2 };
 
 /* The note: the owner's process, its mount, and where that is. */
-struct note {
+struct owner_note {
 	long pid;
 	uint64_t mount_id; /* 0: there is no note */
 	char path[PATH_MAX];
 };
 
-static void read_note(int work, struct note *ret)
+static void read_note(int work, struct owner_note *ret)
 {
 	cleanup_fd int fd = fd_open_own(work, note_name, O_RDONLY, 0);
 	char text[PATH_MAX + 64];
@@ -45,7 +45,7 @@ static void read_note(int work, struct note *ret)
 	int at = 0;
 
 	text[n > 0 ? n : 0] = '\0';
-	*ret = (struct note){ 0 };
+	*ret = (struct owner_note){ 0 };
 	if (sscanf(text, "%ld %" SCNu64 " %n", &ret->pid, &ret->mount_id, &at) != 2)
 		ret->mount_id = 0;
 	snprintf(ret->path, sizeof(ret->path), "%s", text + at);
@@ -59,7 +59,7 @@ enum owner {
 
 static enum owner find_owner(int work)
 {
-	struct note note;
+	struct owner_note note;
 	char path[PATH_MAX + 64];
 
 	read_note(work, &note);
@@ -148,7 +148,7 @@ int claim_work(int work)
 enum passed { PASSED_NOBODY, PASSED_GONE, PASSED_LIVES };
 static enum passed who_passed(int upper, int claim)
 {
-	struct mark mark;
+	struct claim_mark mark;
 	struct stat st, own;
 	cleanup_fd int fd = -1;
 
@@ -167,7 +167,7 @@ static enum passed who_passed(int upper, int claim)
 /* Says in upper, where only root can, by what it is claimed that is not locked itself. */
 static int pass(int upper, int claim)
 {
-	struct mark mark = { .head.handle_bytes = sizeof(mark.bytes) };
+	struct claim_mark mark = { .head.handle_bytes = sizeof(mark.bytes) };
 	int mount_id;
 
 	if (name_to_handle_at(claim, "", &mark.head, &mount_id, AT_EMPTY_PATH) < 0)
@@ -224,7 +224,7 @@ int claim_note(int claim, const char *mountpoint)
 
 uint64_t claim_mount(int work, char **place)
 {
-	struct note note;
+	struct owner_note note;
 
 	read_note(work, &note);
 	*place = note.mount_id ? strdup(note.path) : NULL;

@@ -45,13 +45,13 @@ enum {
 #define NO_PAGE SIZE_MAX
 #define MAX_FILE (UINT64_C(1) << 40) /* far larger than any index */
 
-struct head {
+struct page_head {
 	size_t number;
 	uint16_t pad, flags;
 	uint16_t lower, upper; /* ends of the places, and beginning of the nodes */
 };
 
-struct node {
+struct page_node {
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 	uint16_t low, high; /* size of the value, or lower bits of the page of a branch */
 #else
@@ -68,7 +68,7 @@ struct tree {
 	size_t root;
 };
 
-struct meta {
+struct meta_page {
 	uint32_t magic, version;
 	size_t address, map_size;
 	struct tree free, main;
@@ -93,8 +93,8 @@ struct check {
 };
 
 /* A page, and where its node `i` is. */
-struct page {
-	struct head head;
+struct page_view {
+	struct page_head head;
 	unsigned int n_nodes;
 	uint8_t *bytes;
 };
@@ -125,29 +125,30 @@ static bool claim(struct check *check, uint64_t page)
 	return true;
 }
 
-static struct node node_at(const struct page *page, unsigned int i, const uint8_t **ret_data)
+static struct page_node node_at(const struct page_view *page, unsigned int i,
+				const uint8_t **ret_data)
 {
-	struct node node;
+	struct page_node node;
 	uint16_t place;
 
-	memcpy(&place, page->bytes + sizeof(struct head) + i * sizeof(place), sizeof(place));
+	memcpy(&place, page->bytes + sizeof(struct page_head) + i * sizeof(place), sizeof(place));
 	memcpy(&node, page->bytes + place, sizeof(node));
 	*ret_data = page->bytes + place + sizeof(node);
 	return node;
 }
 
-static size_t value_size(const struct node *node)
+static size_t value_size(const struct page_node *node)
 {
 	return node->low | (size_t)node->high << 16;
 }
 
-static uint64_t child_of(const struct node *node)
+static uint64_t child_of(const struct page_node *node)
 {
 	return node->low | (uint64_t)node->high << 16 | (uint64_t)node->flags << 32;
 }
 
 /* What the node takes of its page, which is an even number of bytes. */
-static size_t node_size(const struct page *page, const struct node *node)
+static size_t node_size(const struct page_view *page, const struct page_node *node)
 {
 	size_t size = sizeof(*node) + node->key_size;
 
@@ -157,17 +158,17 @@ static size_t node_size(const struct page *page, const struct node *node)
 }
 
 /* Nodes are within the page, behind the places, and apart from each other. */
-static int check_nodes(const struct check *check, const struct page *page)
+static int check_nodes(const struct check *check, const struct page_view *page)
 {
 	uint8_t is_taken[MAX_PAGE / 2] = { 0 };
 
 	for (unsigned int i = 0; i < page->n_nodes; i++) {
 		const uint8_t *data;
-		struct node node;
+		struct page_node node;
 		uint16_t place;
 		size_t size;
 
-		memcpy(&place, page->bytes + sizeof(struct head) + i * sizeof(place),
+		memcpy(&place, page->bytes + sizeof(struct page_head) + i * sizeof(place),
 		       sizeof(place));
 		RETURN_IF_NOT(place % 2 == 0 && place >= page->head.upper &&
 			      place + sizeof(node) <= check->page_size);
@@ -182,9 +183,9 @@ static int check_nodes(const struct check *check, const struct page *page)
 	return 0;
 }
 
-static int check_head(const struct check *check, uint64_t number, struct page *page)
+static int check_head(const struct check *check, uint64_t number, struct page_view *page)
 {
-	struct head *head = &page->head;
+	struct page_head *head = &page->head;
 
 	memcpy(head, page->bytes, sizeof(*head));
 	RETURN_IF_NOT(head->number == number);
@@ -196,12 +197,12 @@ static int check_head(const struct check *check, uint64_t number, struct page *p
 	return check_nodes(check, page);
 }
 
-static void page_done(struct page *page)
+static void page_done(struct page_view *page)
 {
 	free(page->bytes);
 }
 
-static int read_page(struct check *check, uint64_t number, struct page *page)
+static int read_page(struct check *check, uint64_t number, struct page_view *page)
 {
 	int r;
 
@@ -252,7 +253,7 @@ static int check_key(struct check *check, const uint8_t *key, size_t size, bool 
 /* The value in pages of its own, which must be large enough; allocated. */
 static int read_overflow(struct check *check, uint64_t first, size_t size, uint8_t **ret)
 {
-	struct head head;
+	struct page_head head;
 	uint32_t n_pages;
 	cleanup_free uint8_t *bytes = NULL;
 	int r;
@@ -311,7 +312,7 @@ static int check_table(struct check *check, const uint8_t *value, size_t size)
 	return r;
 }
 
-static int check_record(struct check *check, const struct node *node, const uint8_t *data)
+static int check_record(struct check *check, const struct page_node *node, const uint8_t *data)
 {
 	cleanup_free uint8_t *large = NULL;
 	const uint8_t *value = data + node->key_size;
@@ -338,14 +339,14 @@ static int check_record(struct check *check, const struct node *node, const uint
 /* `depth` is how many pages there are from this one down. */
 static int check_page(struct check *check, uint64_t number, unsigned int depth)
 {
-	CLEANUP(page_done) struct page page = { 0 };
+	CLEANUP(page_done) struct page_view page = { 0 };
 	int r = read_page(check, number, &page);
 
 	if (r == 0 && (page.head.flags == IS_LEAF) != (depth == 1))
 		return INDEX_CHECK_BAD;
 	for (unsigned int i = 0; r == 0 && i < page.n_nodes; i++) {
 		const uint8_t *data;
-		struct node node = node_at(&page, i, &data);
+		struct page_node node = node_at(&page, i, &data);
 
 		if (depth == 1) {
 			r = check_record(check, &node, data);
@@ -374,9 +375,9 @@ static int check_tree(struct check *check, const struct tree *tree, bool is_main
 /* --- the whole --- */
 
 /* The `i`-th of the two pages that begin the file; its page size becomes the check's. */
-static int read_meta(struct check *check, unsigned int i, struct meta *meta)
+static int read_meta(struct check *check, unsigned int i, struct meta_page *meta)
 {
-	struct head head;
+	struct page_head head;
 	uint8_t bytes[sizeof(head) + sizeof(*meta)];
 	int r = read_at(check, i, bytes, sizeof(bytes));
 
@@ -396,9 +397,9 @@ static int read_meta(struct check *check, unsigned int i, struct meta *meta)
 }
 
 /* The one that counts is where the next but one will be written. */
-static int find_meta(struct check *check, struct meta *ret)
+static int find_meta(struct check *check, struct meta_page *ret)
 {
-	struct meta metas[2];
+	struct meta_page metas[2];
 	size_t page_size;
 	unsigned int newest;
 	int r = read_meta(check, 0, &metas[0]);
@@ -421,7 +422,7 @@ int index_check(int fd)
 {
 	cleanup_free uint8_t *is_used = NULL;
 	struct check check = { .fd = fd };
-	struct meta meta;
+	struct meta_page meta;
 	int r = find_meta(&check, &meta);
 
 	if (r != 0)

@@ -16,7 +16,7 @@ void nodes_init(struct nodes *nodes, struct fdcache *fds,
 	pthread_mutex_init(&nodes->lock, NULL);
 }
 
-static struct node *find(struct nodes *nodes, uint64_t ino)
+static struct node *find_node(struct nodes *nodes, uint64_t ino)
 {
 	struct table_link *link = table_find(&nodes->table, table_hash_u64(ino));
 
@@ -30,7 +30,7 @@ struct node *nodes_get(struct nodes *nodes, uint64_t ino)
 	struct node *node;
 
 	pthread_mutex_lock(&nodes->lock);
-	node = find(nodes, ino);
+	node = find_node(nodes, ino);
 	if (node)
 		node->refs++;
 	pthread_mutex_unlock(&nodes->lock);
@@ -110,7 +110,7 @@ struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool
 	if (!spare)
 		return NULL;
 	pthread_mutex_lock(&nodes->lock);
-	node = find(nodes, made->ino);
+	node = find_node(nodes, made->ino);
 	*is_new = !node;
 	if (node) {
 		node->refs++;
@@ -264,7 +264,7 @@ void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
 	bool was_last = false;
 
 	pthread_mutex_lock(&nodes->lock);
-	node = find(nodes, ino);
+	node = find_node(nodes, ino);
 	if (node) {
 		node->refs++;
 		node->n_lookups -= n < node->n_lookups ? n : node->n_lookups;

@@ -203,7 +203,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 /* --- listings --- */
 
 /* The answer to one READDIR or READDIRPLUS while it is put together. */
-struct page {
+struct dir_page {
 	fuse_req_t req;
 	bool is_plus;
 	unsigned int reading; /* the number of the reading it is part of (fs.h) */
@@ -219,7 +219,7 @@ static off_t position(unsigned int reading, uint64_t cookie)
 }
 
 /* False when the page is full. */
-static bool add(struct page *page, const char *name, const struct fuse_entry_param *param,
+static bool add(struct dir_page *page, const char *name, const struct fuse_entry_param *param,
 		uint64_t cookie)
 {
 	off_t after = position(page->reading, cookie);
@@ -236,13 +236,13 @@ static bool add(struct page *page, const char *name, const struct fuse_entry_par
 }
 
 /* An entry that says no more than number and type. */
-static struct fuse_entry_param bare(const struct page *page, uint64_t ino, unsigned char type)
+static struct fuse_entry_param bare(const struct dir_page *page, uint64_t ino, unsigned char type)
 {
 	return (struct fuse_entry_param){ .attr = { .st_ino = op_listed(page->req, ino),
 						    .st_mode = DTTOIF(type) } };
 }
 
-static bool add_dots(struct page *page, struct node *dir, uint64_t cookie)
+static bool add_dots(struct dir_page *page, struct node *dir, uint64_t cookie)
 {
 	cleanup_node struct node *parent = node_parent(dir);
 	struct fuse_entry_param self = bare(page, dir->ino, DT_DIR);
@@ -253,7 +253,7 @@ static bool add_dots(struct page *page, struct node *dir, uint64_t cookie)
 	return cookie >= LISTING_DOTDOT || add(page, "..", &up, LISTING_DOTDOT);
 }
 
-static bool add_bare(struct page *page, const struct listing_entry *listed)
+static bool add_bare(struct dir_page *page, const struct listing_entry *listed)
 {
 	struct fuse_entry_param param = bare(page, listed->ino, listed->type);
 
@@ -261,7 +261,8 @@ static bool add_bare(struct page *page, const struct listing_entry *listed)
 }
 
 /* Adds a name with everything a lookup gives; the kernel then knows the node. */
-static bool add_looked_up(struct page *page, struct node *dir, const struct listing_entry *listed)
+static bool add_looked_up(struct dir_page *page, struct node *dir,
+			  const struct listing_entry *listed)
 {
 	cleanup_entry struct entry entry = { 0 };
 	struct fuse_entry_param param;
@@ -283,7 +284,7 @@ static bool add_looked_up(struct page *page, struct node *dir, const struct list
 	return false;
 }
 
-static void fill(struct page *page, struct node *dir, const struct listing *listing,
+static void fill(struct dir_page *page, struct node *dir, const struct listing *listing,
 		 uint64_t cookie)
 {
 	if (!add_dots(page, dir, cookie))
@@ -313,7 +314,7 @@ static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool
 	cleanup_node struct node *dir = op_node(req, ino);
 	cleanup_listing struct listing *listing = NULL;
 	cleanup_free char *bytes = malloc(size);
-	struct page page = { .req = req, .is_plus = is_plus, .bytes = bytes, .size = size };
+	struct dir_page page = { .req = req, .is_plus = is_plus, .bytes = bytes, .size = size };
 	bool is_outdated = false;
 	int r;
 

@@ -157,7 +157,7 @@ struct ledger_entry *ledger_add(struct ledger *ledger, uint64_t ino, uint64_t n_
 	return entry;
 }
 
-static struct unclaimed *find(struct ledger *ledger, uint64_t ino)
+static struct unclaimed *find_unclaimed(struct ledger *ledger, uint64_t ino)
 {
 	struct table_link *link = table_find(&ledger->unclaimed, table_hash_u64(ino));
 
@@ -168,14 +168,14 @@ static struct unclaimed *find(struct ledger *ledger, uint64_t ino)
 
 struct ledger_entry *ledger_find(struct ledger *ledger, uint64_t ino)
 {
-	struct unclaimed *unclaimed = find(ledger, ino);
+	struct unclaimed *unclaimed = find_unclaimed(ledger, ino);
 
 	return unclaimed ? unclaimed->entry : NULL;
 }
 
 struct ledger_entry *ledger_claim(struct ledger *ledger, uint64_t ino)
 {
-	struct unclaimed *unclaimed = find(ledger, ino);
+	struct unclaimed *unclaimed = find_unclaimed(ledger, ino);
 	struct ledger_entry *entry;
 
 	if (!unclaimed)
@@ -189,7 +189,7 @@ struct ledger_entry *ledger_claim(struct ledger *ledger, uint64_t ino)
 void ledger_remove(struct ledger *ledger, struct ledger_entry *entry)
 {
 	uint64_t ino = entry->ino;
-	struct unclaimed *unclaimed = find(ledger, ino);
+	struct unclaimed *unclaimed = find_unclaimed(ledger, ino);
 
 	if (unclaimed && unclaimed->entry == entry)
 		ledger_claim(ledger, ino);

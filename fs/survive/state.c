@@ -35,7 +35,7 @@ struct cached {
 	uint64_t ino; /* 0: none */
 };
 
-struct entry {
+struct remembered {
 	struct table_link link;
 	ino_t real;
 	struct state_record record; /* ino 0: it is gone */
@@ -73,19 +73,19 @@ static void drop_cached(struct state *state, ino_t real)
 		cached->ino = 0;
 }
 
-static struct entry *find(struct state *state, ino_t real)
+static struct remembered *find_remembered(struct state *state, ino_t real)
 {
 	struct table_link *link = table_find(&state->table, table_hash_u64(real));
 
-	while (link && TABLE_OBJECT(link, struct entry, link)->real != real)
+	while (link && TABLE_OBJECT(link, struct remembered, link)->real != real)
 		link = table_next(link);
-	return link ? TABLE_OBJECT(link, struct entry, link) : NULL;
+	return link ? TABLE_OBJECT(link, struct remembered, link) : NULL;
 }
 
 /* Memory does not say anything of it any more. */
 static void forget(struct state *state, ino_t real)
 {
-	struct entry *entry = find(state, real);
+	struct remembered *entry = find_remembered(state, real);
 
 	if (!entry)
 		return;
@@ -97,7 +97,7 @@ static void forget(struct state *state, ino_t real)
 /* 0 or -ENOMEM. */
 static int remember(struct state *state, ino_t real, struct state_record record, bool is_unwritten)
 {
-	struct entry *entry = find(state, real);
+	struct remembered *entry = find_remembered(state, real);
 
 	drop_cached(state, real);
 	if (!entry) {
@@ -153,7 +153,7 @@ static void write_unwritten(struct state *state)
 
 	state->table = kept;
 	while ((link = table_pop(&all))) {
-		struct entry *entry = TABLE_OBJECT(link, struct entry, link);
+		struct remembered *entry = TABLE_OBJECT(link, struct remembered, link);
 
 		if (entry->is_unwritten && put_into_file(state, entry->real, entry->record) >= 0) {
 			state->n_unwritten--;
@@ -291,7 +291,7 @@ void state_close(struct state *state)
 		return;
 	state_file_close(state->file);
 	while ((link = table_pop(&state->table)))
-		free(TABLE_OBJECT(link, struct entry, link));
+		free(TABLE_OBJECT(link, struct remembered, link));
 	table_done(&state->table);
 	pthread_mutex_destroy(&state->lock);
 	free(state);
@@ -320,7 +320,7 @@ static bool is_of(struct state_record record, uint64_t birth)
  */
 static int look(struct state *state, ino_t real, struct state_record *ret)
 {
-	struct entry *entry = find(state, real);
+	struct remembered *entry = find_remembered(state, real);
 	int r = STATE_FILE_FOUND;
 
 	if (entry)

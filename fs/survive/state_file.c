@@ -45,7 +45,7 @@ static const char magic[8] = "cairnst2";
 static const char *const old_names[] = { "state.mdb", "state.mdb-lock", "state.seal", "state.log" };
 
 /* All in the file is little-endian, hashes (XXH3) too. */
-struct head {
+struct state_head {
 	char magic[8];
 	uint64_t seed; /* of all hashes of slots */
 	uint64_t n_slots; /* of homes, a power of two; there are WINDOW more */
@@ -55,7 +55,7 @@ struct head {
 };
 
 /* All zero: none has been here. Of a wrong check: free, but others may be behind it. */
-struct slot {
+struct state_slot {
 	uint64_t real, ino, stack, birth;
 	uint64_t boot; /* in which run of the machine it was put here; 0: not known */
 	uint64_t check; /* hash of the seed and what is before */
@@ -70,7 +70,7 @@ struct state_file {
 
 /* --- slots --- */
 
-static uint64_t check_of(const struct state_file *file, const struct slot *slot)
+static uint64_t check_of(const struct state_file *file, const struct state_slot *slot)
 {
 	const uint64_t parts[] = { htole64(file->seed), slot->real,  slot->ino,
 				   slot->stack,		slot->birth, slot->boot };
@@ -78,12 +78,12 @@ static uint64_t check_of(const struct state_file *file, const struct slot *slot)
 	return htole64(table_hash_bytes(parts, sizeof(parts)));
 }
 
-static bool is_empty(const struct slot *slot)
+static bool is_empty(const struct state_slot *slot)
 {
 	return !(slot->real | slot->ino | slot->stack | slot->birth | slot->boot | slot->check);
 }
 
-static bool is_record(const struct state_file *file, const struct slot *slot)
+static bool is_record(const struct state_file *file, const struct state_slot *slot)
 {
 	return !is_empty(slot) && slot->check == check_of(file, slot);
 }
@@ -97,11 +97,11 @@ static uint64_t home_of(const struct state_file *file, uint64_t n_slots, ino_t r
 
 static off_t place_of(uint64_t slot)
 {
-	return (off_t)(HEAD + slot * sizeof(struct slot));
+	return (off_t)(HEAD + slot * sizeof(struct state_slot));
 }
 
 /* What is behind the end is empty. */
-static int read_slots(int fd, uint64_t first, size_t n, struct slot *ret)
+static int read_slots(int fd, uint64_t first, size_t n, struct state_slot *ret)
 {
 	ssize_t got = fd_pread_all(fd, ret, n * sizeof(*ret), place_of(first));
 
@@ -111,7 +111,7 @@ static int read_slots(int fd, uint64_t first, size_t n, struct slot *ret)
 	return 0;
 }
 
-static int write_slots(int fd, uint64_t first, size_t n, const struct slot *slots)
+static int write_slots(int fd, uint64_t first, size_t n, const struct state_slot *slots)
 {
 	ssize_t done = fd_pwrite_all(fd, slots, n * sizeof(*slots), place_of(first));
 
@@ -123,7 +123,7 @@ static int write_slots(int fd, uint64_t first, size_t n, const struct slot *slot
 /* The slots in which an inode's record may be. */
 struct window {
 	uint64_t first;
-	struct slot slots[WINDOW];
+	struct state_slot slots[WINDOW];
 };
 
 static int read_window(const struct state_file *file, ino_t real, struct window *ret)
@@ -133,7 +133,7 @@ static int read_window(const struct state_file *file, ino_t real, struct window 
 }
 
 /* The record's slot, or -1; *room is the first that another may be put into, or -1. */
-static int look(const struct state_file *file, const struct slot slots[WINDOW], ino_t real,
+static int look(const struct state_file *file, const struct state_slot slots[WINDOW], ino_t real,
 		int *room)
 {
 	*room = -1;
@@ -154,14 +154,14 @@ static int look(const struct state_file *file, const struct slot slots[WINDOW], 
 
 static int write_head(const struct state_file *file, int fd, uint64_t n_slots)
 {
-	struct head head = { .seed = htole64(file->seed),
-			     .n_slots = htole64(n_slots),
-			     .next = htole64(file->next),
-			     .boot = htole64(file->boot) };
+	struct state_head head = { .seed = htole64(file->seed),
+				   .n_slots = htole64(n_slots),
+				   .next = htole64(file->next),
+				   .boot = htole64(file->boot) };
 	ssize_t n;
 
 	memcpy(head.magic, magic, sizeof(magic));
-	head.check = htole64(table_hash_bytes(&head, offsetof(struct head, check)));
+	head.check = htole64(table_hash_bytes(&head, offsetof(struct state_head, check)));
 	n = fd_pwrite_all(fd, &head, sizeof(head), 0);
 	return n < 0 ? (int)n : n == sizeof(head) ? 0 : -ENOSPC;
 }
@@ -235,11 +235,11 @@ static uint64_t this_boot(void)
 
 static bool read_head(struct state_file *file)
 {
-	struct head head;
+	struct state_head head;
 
 	if (fd_pread_all(file->fd, &head, sizeof(head), 0) != sizeof(head) ||
 	    memcmp(head.magic, magic, sizeof(magic)) != 0 ||
-	    le64toh(head.check) != table_hash_bytes(&head, offsetof(struct head, check)))
+	    le64toh(head.check) != table_hash_bytes(&head, offsetof(struct state_head, check)))
 		return false;
 	file->seed = le64toh(head.seed);
 	file->n_slots = le64toh(head.n_slots);
@@ -291,11 +291,11 @@ void state_file_close(struct state_file *file)
 struct region {
 	uint64_t first, n_homes;
 	size_t n; /* slots */
-	struct slot *slots;
+	struct state_slot *slots;
 };
 
 static int put_in_region(const struct state_file *file, const struct region *region,
-			 uint64_t n_slots, const struct slot *slot)
+			 uint64_t n_slots, const struct state_slot *slot)
 {
 	uint64_t home = home_of(file, n_slots, le64toh(slot->real)) - region->first;
 	int room;
@@ -314,14 +314,14 @@ static int put_in_region(const struct state_file *file, const struct region *reg
  * Puts the records of a part of the table, of `n` slots, into another. They are those of the same
  * part of the homes, and of a few before.
  */
-static int copy_chunk(const struct state_file *file, const struct slot *from, uint64_t first,
+static int copy_chunk(const struct state_file *file, const struct state_slot *from, uint64_t first,
 		      size_t n, int fd, uint64_t n_slots)
 {
 	uint64_t ratio = n_slots / file->n_slots;
 	uint64_t before = first < WINDOW ? first : WINDOW;
 	struct region region = { .first = (first - before) * ratio,
 				 .n_homes = (before + n) * ratio };
-	cleanup_free struct slot *slots = NULL;
+	cleanup_free struct state_slot *slots = NULL;
 	int r;
 
 	if (region.first + region.n_homes > n_slots)
@@ -339,7 +339,7 @@ static int copy_chunk(const struct state_file *file, const struct slot *from, ui
 /* How many records there are, or, with an `fd`, puts them into that table. FULL or -errno. */
 static int go_through(const struct state_file *file, int fd, uint64_t n_slots, uint64_t *n_records)
 {
-	cleanup_free struct slot *chunk = malloc(CHUNK * sizeof(*chunk));
+	cleanup_free struct state_slot *chunk = malloc(CHUNK * sizeof(*chunk));
 	uint64_t end = file->n_slots + WINDOW;
 	int r = chunk ? 0 : -ENOMEM;
 
@@ -450,11 +450,11 @@ static int find_room(const struct state_file *file, ino_t real, uint64_t *ret)
 
 int state_file_put(struct state_file *file, ino_t real, struct state_record record)
 {
-	struct slot slot = { .real = htole64(real),
-			     .ino = htole64(record.ino),
-			     .stack = htole64(record.stack),
-			     .birth = htole64(record.birth),
-			     .boot = htole64(file->boot) };
+	struct state_slot slot = { .real = htole64(real),
+				   .ino = htole64(record.ino),
+				   .stack = htole64(record.stack),
+				   .birth = htole64(record.birth),
+				   .boot = htole64(file->boot) };
 	bool has_grown = false;
 	uint64_t at;
 	int r = find_room(file, real, &at);
@@ -475,7 +475,7 @@ int state_file_put(struct state_file *file, ino_t real, struct state_record reco
 
 int state_file_delete(struct state_file *file, ino_t real)
 {
-	static const struct slot gone = { .check = 1 };
+	static const struct state_slot gone = { .check = 1 };
 	struct window window;
 	int room, at, r = read_window(file, real, &window);
 

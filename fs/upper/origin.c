@@ -7,13 +7,13 @@
 #include "base/xattr.h"
 #include "branch/number.h"
 
-struct mark {
+struct origin_mark {
 	uint64_t ino, stack_id, real;
 };
 
 bool origin_set(const struct upper *upper, int fd, ino_t real, uint64_t ino)
 {
-	struct mark mark = { htole64(ino), htole64(upper->stack_id.now), htole64(real) };
+	struct origin_mark mark = { htole64(ino), htole64(upper->stack_id.now), htole64(real) };
 
 	return upper->caps.origin_xattr && upper->stack_id.now && number_is_lasting(ino) &&
 	       xattr_set(fd, upper->caps.origin_xattr, &mark, sizeof(mark), 0) == 0;
@@ -30,7 +30,7 @@ static bool is_old_mark(const struct upper *upper, uint64_t ino, uint64_t stack_
 
 uint64_t origin_get(const struct upper *upper, int fd, ino_t real)
 {
-	struct mark mark;
+	struct origin_mark mark;
 	uint64_t ino, stack_id;
 
 	if (!upper->caps.origin_xattr ||

@@ -193,7 +193,7 @@ static int go_down(struct fs *fs, struct way *way, struct node **at)
 }
 
 /* As fs_find, without searching everywhere. */
-static int find(struct fs *fs, uint64_t ino, struct node **ret)
+static int find_by_hint(struct fs *fs, uint64_t ino, struct node **ret)
 {
 	CLEANUP(way_done) struct way way = { 0 };
 	cleanup_node struct node *at = NULL;
@@ -209,7 +209,7 @@ static int find(struct fs *fs, uint64_t ino, struct node **ret)
 static int find_anywhere(struct fs *fs, uint64_t ino, struct node **ret)
 {
 	uint64_t parent;
-	int r = find(fs, ino, ret);
+	int r = find_by_hint(fs, ino, ret);
 
 	if (r == FS_ABSENT)
 		r = search_tree(fs, ino, ret);

@@ -12,7 +12,7 @@
 #include "store/workspace.h"
 
 /* A branch that was unpacked into the staging directory by this run. */
-struct staged {
+struct staged_branch {
 	struct digest branch;
 	uint64_t size;
 };
@@ -37,7 +37,7 @@ struct import {
 	int spool; /* the directory it was unpacked to, or -1 */
 	struct manifest_list manifests;
 
-	struct staged *staged;
+	struct staged_branch *staged;
 	size_t n_staged;
 	struct prepared *prepared; /* one for each manifest */
 };

@@ -59,7 +59,8 @@ static void name_staged(char name[80], const struct digest *branch)
 
 int import_stage(struct import *import, const struct digest *branch, uint64_t size)
 {
-	struct staged *more = realloc(import->staged, (import->n_staged + 1) * sizeof(*more));
+	struct staged_branch *more = realloc(import->staged,
+					     (import->n_staged + 1) * sizeof(*more));
 	char name[80];
 	int r;
 
@@ -70,7 +71,7 @@ int import_stage(struct import *import, const struct digest *branch, uint64_t si
 	r = fd_rename(import->workspace.fd, "new", import->workspace.fd, name, 0);
 	if (r < 0)
 		return error_errno(import->error, r, "layer sha256:%s", branch->hex);
-	more[import->n_staged++] = (struct staged){ .branch = *branch, .size = size };
+	more[import->n_staged++] = (struct staged_branch){ .branch = *branch, .size = size };
 	return 0;
 }
 

@@ -3,146 +3,67 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/fd.h"
-#include "branch/whiteout.h"
 
-/* What one layer says of a name. */
-enum verdict { SILENT, HIDES, HOLDS };
+enum { MAX_FDS = 64 }; /* that are kept open for a way down */
 
-/*
- * One component in one layer: HIDES when it whites the name out or has something there that hides
- * what is below; HOLDS with a descriptor, and *opaque set if the directory covers all lower layers.
- */
-static int look(int dirfd, const char *name, bool is_last, bool *opaque, int *ret)
+int below_begin(struct below *below, const int layers[], size_t n_layers)
 {
-	cleanup_fd int fd = fd_open(dirfd, name, O_PATH, 0);
-	struct stat st;
 	int r;
 
-	if (fd == -ENOENT) {
-		r = whiteout_has_file(dirfd, name);
-		return r < 0 ? r : r ? HIDES : SILENT;
-	}
-	if (fd < 0)
-		return fd;
-	r = fd_stat(fd, NULL, &st);
+	*below = (struct below){ 0 };
+	fdcache_init(&below->fds, MAX_FDS);
+	r = lower_of_dirs(layers, n_layers, &below->fds, &below->lower);
 	if (r < 0)
 		return r;
-	if (whiteout_is(fd, &st) || (!is_last && !S_ISDIR(st.st_mode)))
-		return HIDES;
-	if (S_ISDIR(st.st_mode)) {
-		r = whiteout_has_file(dirfd, name);
-		if (r == 0)
-			r = opaque_get(fd) == OPAQUE_YES;
-		if (r < 0)
-			return r;
-		*opaque = r > 0;
-	} else {
-		*opaque = true; /* no directory merges with it */
-	}
-	*ret = take_fd(&fd);
-	return HOLDS;
+	below->at = lower_root(below->lower);
+	return below->at ? 0 : -ENOMEM;
 }
 
-int descent_begin(struct descent *descent, const int layers[], size_t n_layers)
+int below_step(struct below *below, const char *name, int *ret)
 {
-	*descent = (struct descent){ .at = malloc((n_layers + 1) * sizeof(int)) };
-	if (!descent->at)
-		return -ENOMEM;
-	for (size_t i = 0; i < n_layers; i++) {
-		int fd = fd_open(layers[i], ".", O_PATH | O_DIRECTORY, 0);
+	struct lower_obj *next;
+	int r = lower_lookup(below->at, name, &next, NULL);
 
-		if (fd < 0)
-			return fd;
-		descent->at[descent->n++] = fd;
-	}
-	return 0;
-}
-
-/* From layer `n` on nothing below matters any more. */
-static void cut(struct descent *descent, size_t n)
-{
-	while (descent->n > n) {
-		int fd = descent->at[--descent->n];
-
-		if (fd >= 0)
-			close(fd);
-	}
-}
-
-/* Goes down in one layer. */
-static int step(struct descent *descent, size_t i, const char *name, bool is_last)
-{
-	bool opaque = false;
-	int next = -1;
-	int r = look(descent->at[i], name, is_last, &opaque, &next);
-
+	if (r != LOWER_FOUND)
+		return r;
+	lower_unref(below->at);
+	below->at = next;
+	r = lower_open(next, O_PATH);
 	if (r < 0)
 		return r;
-	close(descent->at[i]);
-	descent->at[i] = next;
-	if (r == HIDES || opaque)
-		cut(descent, i + 1);
-	return 0;
-}
-
-int descent_step(struct descent *descent, const char *name, bool is_last, int *ret)
-{
-	size_t first = 0;
-	int r = 0;
-
-	for (size_t i = 0; i < descent->n; i++) {
-		if (descent->at[i] >= 0)
-			r = step(descent, i, name, is_last);
-		if (r < 0)
-			return r;
-	}
-	while (first < descent->n && descent->at[first] < 0)
-		first++;
-	if (first == descent->n)
-		return BELOW_ABSENT;
-	r = fcntl(descent->at[first], F_DUPFD_CLOEXEC, 0);
-	if (r < 0)
-		return -errno;
 	*ret = r;
 	return BELOW_FOUND;
 }
 
-void descent_done(struct descent *descent)
+void below_done(struct below *below)
 {
-	cut(descent, 0);
-	free(descent->at);
+	lower_unref(below->at);
+	lower_free(below->lower);
+	fdcache_done(&below->fds);
 }
 
 int below_find(const int layers[], size_t n_layers, const char *path, int *ret)
 {
-	cleanup_descent struct descent descent = { 0 };
+	cleanup_below struct below below = { 0 };
 	cleanup_fd int fd = -1;
-	int r = descent_begin(&descent, layers, n_layers);
+	int r = below_begin(&below, layers, n_layers);
 
-	for (bool is_last = false; r >= 0 && !is_last;) {
-		size_t len = strcspn(path, "/");
-		char name[NAME_MAX + 1];
-
-		is_last = path[len] == '\0';
-		memcpy(name, path, len);
-		name[len] = '\0';
-		if (fd >= 0)
-			close(take_fd(&fd));
-		r = descent_step(&descent, name, is_last, &fd);
-		if (r != BELOW_FOUND)
-			return r;
-		path += len + !is_last;
-	}
 	if (r < 0)
 		return r;
-	*ret = take_fd(&fd);
-	return BELOW_FOUND;
+	do {
+		size_t length = strcspn(path, "/");
+		cleanup_free char *name = strndup(path, length);
+
+		if (fd >= 0)
+			close(take_fd(&fd));
+		r = name ? below_step(&below, name, &fd) : -ENOMEM;
+		path += length + (path[length] == '/');
+	} while (r == BELOW_FOUND && *path);
+	if (r == BELOW_FOUND)
+		*ret = take_fd(&fd);
+	return r;
 }

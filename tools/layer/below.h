@@ -1,38 +1,43 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the layers below one that is being unpacked show, for the rare entry that refers to it. */
+/*
+ * What a layer that is being unpacked shows together with those below it, for the rare entry that
+ * refers to it: the tree of lower/lower.h, looked at for a moment.
+ */
 #ifndef LAYER_BELOW_H
 #define LAYER_BELOW_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "base/fdcache.h"
+#include "lower/lower.h"
 
-enum below { BELOW_ABSENT = 0, BELOW_FOUND = 1 };
+enum { BELOW_ABSENT = LOWER_ABSENT, BELOW_FOUND = LOWER_FOUND };
 
-/*
- * Looks a clean path up in the merged view of `layers` (open directories,
- * topmost first).  BELOW_FOUND with an O_PATH descriptor that becomes the
- * caller's, BELOW_ABSENT, or negative errno.  No symbolic link is followed.
- */
-int below_find(const int layers[], size_t n_layers, const char *path, int *ret);
-
-/* The same in steps, for those who want to know of each directory on the way. */
-struct descent {
-	int *at; /* the directory in each layer, or -1 */
-	size_t n; /* how many layers can still have something to say */
+/* A way down, for those who want to know of each directory on it. */
+struct below {
+	struct fdcache fds;
+	struct lower *lower;
+	struct lower_obj *at; /* where it has come to, a reference */
 };
 
-/* At the root.  0 or negative errno. */
-int descent_begin(struct descent *descent, const int layers[], size_t n_layers);
+/*
+ * At the root of `layers`, open directories, topmost first. What is made in them until below_done
+ * may be seen or not. 0 or negative errno; below_done in any case.
+ */
+int below_begin(struct below *below, const int layers[], size_t n_layers);
 
 /*
- * Goes down to `name`; what is no directory ends the way unless it is the last.  BELOW_FOUND with
- * an O_PATH descriptor of the topmost one, the caller's; BELOW_ABSENT, or negative errno.
+ * Goes on to `name`: BELOW_FOUND with an O_PATH descriptor of the topmost object of that name, the
+ * caller's; BELOW_ABSENT: it is hidden, or nowhere; or negative errno. No symbolic link is
+ * followed.
  */
-int descent_step(struct descent *descent, const char *name, bool is_last, int *ret);
+int below_step(struct below *below, const char *name, int *ret);
 
-void descent_done(struct descent *descent);
-#define cleanup_descent CLEANUP(descent_done)
+void below_done(struct below *below);
+#define cleanup_below CLEANUP(below_done)
+
+/* The same of a clean path, in one. */
+int below_find(const int layers[], size_t n_layers, const char *path, int *ret);
 
 #endif

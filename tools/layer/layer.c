@@ -43,7 +43,7 @@ int layer_probe(int dirfd, struct layer_site *ret)
 }
 
 /* One object to be made. */
-struct newborn {
+struct new_object {
 	const char *path, *name;
 	int parent;
 	struct meta meta;
@@ -106,7 +106,7 @@ static int archive_failure(struct archive *archive, struct error *error)
 	return error_set(error, -EBADMSG, "%s", words ? words : "cannot be read");
 }
 
-static int write_content(struct newborn *object, int fd, struct error *error)
+static int write_content(struct new_object *object, int fd, struct error *error)
 {
 	int64_t size = archive_entry_size(object->entry);
 
@@ -130,7 +130,7 @@ static int write_content(struct newborn *object, int fd, struct error *error)
 }
 
 /* Makes the object itself and opens it; -EEXIST when something has its name. */
-static int make(struct layer_tree *tree, struct newborn *object, bool *ret_stands_in)
+static int make(struct layer_tree *tree, struct new_object *object, bool *ret_stands_in)
 {
 	const struct meta *meta = &object->meta;
 	int r = 0;
@@ -154,7 +154,7 @@ static int make(struct layer_tree *tree, struct newborn *object, bool *ret_stand
 	return r < 0 ? -errno : fd_open(object->parent, object->name, O_PATH, 0);
 }
 
-static int add_object(struct layer_tree *tree, struct newborn *object)
+static int add_object(struct layer_tree *tree, struct new_object *object)
 {
 	bool stands_in, has_old = tree->file_marks;
 	cleanup_fd int fd = -1;
@@ -181,7 +181,7 @@ static int add_object(struct layer_tree *tree, struct newborn *object)
 	return meta_apply(&object->meta, fd, tree->site->privileged, stands_in, tree->error);
 }
 
-static int add_directory(struct layer_tree *tree, struct newborn *object)
+static int add_directory(struct layer_tree *tree, struct new_object *object)
 {
 	cleanup_fd int fd = -1;
 	int r;
@@ -207,7 +207,7 @@ static bool is_same(int a, int dirfd, const char *name)
  * A hard link entry describes its file once more, and where the two differ
  * the engines let the link's mode, owner and times win.
  */
-static int add_link(struct layer_tree *tree, struct newborn *object, const char *raw_target)
+static int add_link(struct layer_tree *tree, struct new_object *object, const char *raw_target)
 {
 	cleanup_free char *target = NULL;
 	cleanup_fd int fd = -1;
@@ -237,7 +237,7 @@ static int add_link(struct layer_tree *tree, struct newborn *object, const char 
 }
 
 /* `.wh.NAME` and its kin. */
-static int add_mark(struct layer_tree *tree, struct newborn *object)
+static int add_mark(struct layer_tree *tree, struct new_object *object)
 {
 	const char *hidden = whiteout_hidden_name(object->name);
 
@@ -271,7 +271,7 @@ static bool is_below_mark(const char *path)
 	return false;
 }
 
-static int dispatch(struct layer_tree *tree, struct newborn *object)
+static int dispatch(struct layer_tree *tree, struct new_object *object)
 {
 	const char *hardlink = archive_entry_hardlink(object->entry);
 	mode_t mode = object->meta.mode;
@@ -298,7 +298,7 @@ static int refuse_name(struct layer_tree *tree, const char *raw, int r, const ch
 static int add_entry(struct layer_tree *tree, struct archive *archive, struct archive_entry *entry,
 		     struct layer_summary *summary)
 {
-	struct newborn object = { .archive = archive, .entry = entry, .parent = tree->root };
+	struct new_object object = { .archive = archive, .entry = entry, .parent = tree->root };
 	const char *raw = archive_entry_pathname(entry);
 	cleanup_free char *path = NULL;
 	int r;

@@ -20,7 +20,7 @@
 #include "base/xattr.h"
 #include "layer/layer_tree.h"
 
-struct note {
+struct late_note {
 	uint64_t inode;
 	struct timespec times[2];
 	size_t path_size; /* with its NUL */
@@ -30,7 +30,7 @@ struct note {
 int layer_tree_later(struct layer_tree *tree, const char *path, int fd, const struct meta *meta)
 {
 	cleanup_free void *acl = NULL;
-	struct note note = {
+	struct late_note note = {
 		.times = { meta->times[0], meta->times[1] },
 		.path_size = strlen(path) + 1,
 	};
@@ -69,7 +69,7 @@ static int open_deep(int root, const char *path)
 	return take_fd(&at);
 }
 
-static int apply(struct layer_tree *tree, const struct note *note, const char *path,
+static int apply(struct layer_tree *tree, const struct late_note *note, const char *path,
 		 const void *acl)
 {
 	cleanup_fd int fd = fd_open_beneath(tree->root, *path ? path : ".", O_PATH | O_DIRECTORY);
@@ -93,7 +93,7 @@ static int apply(struct layer_tree *tree, const struct note *note, const char *p
 
 int layer_tree_finish(struct layer_tree *tree)
 {
-	struct note note;
+	struct late_note note;
 
 	rewind(tree->late);
 	while (fread(&note, sizeof(note), 1, tree->late) == 1) {

@@ -39,7 +39,7 @@ static int all_layers(const struct layer_tree *tree, int **ret)
 	return 0;
 }
 
-static int find(struct layer_tree *tree, const char *path, int *ret)
+static int find_shown(struct layer_tree *tree, const char *path, int *ret)
 {
 	cleanup_free int *layers = NULL;
 	int r = all_layers(tree, &layers);
@@ -72,11 +72,11 @@ static int copy_directory(struct layer_tree *tree, const char *path, int from, i
 }
 
 /* The directory at the end of `path`, whose parent is `dirfd`; copied if it is not there. */
-static int copy_step(struct layer_tree *tree, struct descent *descent, const char *path, int dirfd)
+static int copy_step(struct layer_tree *tree, struct below *below, const char *path, int dirfd)
 {
 	const char *name = entry_name_last(path);
 	cleanup_fd int from = -1;
-	int r = descent_step(descent, name, false, &from);
+	int r = below_step(below, name, &from);
 	int fd;
 
 	if (r != BELOW_FOUND)
@@ -92,16 +92,17 @@ static int copy_step(struct layer_tree *tree, struct descent *descent, const cha
 static int copy_parents(struct layer_tree *tree, const char *path, int *ret)
 {
 	cleanup_fd int at = fd_open(tree->root, ".", O_PATH | O_DIRECTORY, 0);
-	cleanup_descent struct descent descent = { 0 };
 	cleanup_free int *layers = NULL;
+	cleanup_below struct below below = { 0 };
 	int r = all_layers(tree, &layers);
 
-	if (r == 0)
-		r = descent_begin(&descent, layers, tree->n_below + 1);
+	if (r < 0)
+		return r;
+	r = below_begin(&below, layers, tree->n_below + 1);
 	for (size_t end = strcspn(path, "/"); r == 0 && path[end];
 	     end += 1 + strcspn(path + end + 1, "/")) {
 		cleanup_free char *dir = strndup(path, end);
-		int next = dir ? copy_step(tree, &descent, dir, at) : -ENOMEM;
+		int next = dir ? copy_step(tree, &below, dir, at) : -ENOMEM;
 
 		if (next < 0)
 			return next;
@@ -193,13 +194,13 @@ int layer_tree_target(struct layer_tree *tree, const char *path, int *ret)
 		*ret = take_fd(&fd);
 		return S_ISDIR(st.st_mode) ? -EISDIR : 0;
 	}
-	r = find(tree, path, &from);
+	r = find_shown(tree, path, &from);
 	if (r != BELOW_FOUND)
 		return r < 0 ? r : -ENOENT;
 	r = borrow(tree, path, from);
 	if (r < 0 && r != -EEXIST)
 		return r;
-	r = find(tree, path, &fd);
+	r = find_shown(tree, path, &fd);
 	if (r != BELOW_FOUND)
 		return r < 0 ? r : -ENOENT;
 	*ret = take_fd(&fd);
