@@ -28,7 +28,10 @@ struct claim_mark {
 	unsigned char bytes[MAX_HANDLE_SZ];
 };
 
-enum { PAUSE_MS = 2 };
+enum {
+	PAUSE_MS = 2,
+	PATIENCE_MS = 300, /* for who mounts just now, or ends with another work directory */
+};
 
 /* The note: the owner's process, its mount, and where that is. */
 struct owner_note {
@@ -37,9 +40,9 @@ struct owner_note {
 	char path[PATH_MAX];
 };
 
-static void read_note(int work, struct owner_note *ret)
+/* Of the open file; a descriptor that is none has no note. */
+static void read_note(int fd, struct owner_note *ret)
 {
-	cleanup_fd int fd = fd_open_own(work, note_name, O_RDONLY, 0);
 	char text[PATH_MAX + 64];
 	ssize_t n = fd < 0 ? fd : fd_pread_all(fd, text, sizeof(text) - 1, 0);
 	int at = 0;
@@ -51,23 +54,28 @@ static void read_note(int work, struct owner_note *ret)
 	snprintf(ret->path, sizeof(ret->path), "%s", text + at);
 }
 
+static void read_note_in(int work, struct owner_note *ret)
+{
+	cleanup_fd int fd = fd_open_own(work, note_name, O_RDONLY, 0);
+
+	read_note(fd, ret);
+}
+
 enum owner {
 	OWNER_UNKNOWN, /* there is no note: it mounts just now, or with another work directory */
 	OWNER_GONE, /* its mount is not there any more: it is closing */
 	OWNER_MOUNTED,
 };
 
-static enum owner find_owner(int work)
+static enum owner owner_of(const struct owner_note *note)
 {
-	struct owner_note note;
 	char path[PATH_MAX + 64];
 
-	read_note(work, &note);
-	if (!note.mount_id)
+	if (!note->mount_id)
 		return OWNER_UNKNOWN;
 	/* As the owner sees it: it may have a mount namespace of its own. */
-	snprintf(path, sizeof(path), "/proc/%ld/root%s", note.pid, note.path);
-	return mounted_id(path, NULL) == note.mount_id ? OWNER_MOUNTED : OWNER_GONE;
+	snprintf(path, sizeof(path), "/proc/%ld/root%s", note->pid, note->path);
+	return mounted_id(path, NULL) == note->mount_id ? OWNER_MOUNTED : OWNER_GONE;
 }
 
 /* The open file is the lock, unless it was removed, or replaced, before it was locked. */
@@ -119,7 +127,6 @@ int claim_work_now(int work)
 	}
 }
 
-/* Waits a little; -EBUSY: that has been done for long enough. */
 static int pause_for(int waited_ms, int patience_ms)
 {
 	const struct timespec pause = { .tv_nsec = PAUSE_MS * 1000000 };
@@ -130,23 +137,35 @@ static int pause_for(int waited_ms, int patience_ms)
 	return 0;
 }
 
+/* Waits a little for an owner that may be closing; -EBUSY: it is not, or takes too long. */
+static int wait_for_owner(const struct owner_note *note, int waited_ms)
+{
+	static const int patience_ms[] = { [OWNER_UNKNOWN] = PATIENCE_MS, [OWNER_GONE] = 10000 };
+	enum owner owner = owner_of(note);
+
+	return owner == OWNER_MOUNTED ? -EBUSY : pause_for(waited_ms, patience_ms[owner]);
+}
+
 int claim_work(int work)
 {
-	static const int patience_ms[] = { [OWNER_UNKNOWN] = 300, [OWNER_GONE] = 10000 };
 	int fd;
 
 	for (int waited_ms = 0; (fd = claim_work_now(work)) == -EBUSY; waited_ms += PAUSE_MS) {
-		enum owner owner = find_owner(work);
+		struct owner_note note;
 
-		if (owner == OWNER_MOUNTED || pause_for(waited_ms, patience_ms[owner]) < 0)
+		read_note_in(work, &note);
+		if (wait_for_owner(&note, waited_ms) < 0)
 			break;
 	}
 	return fd;
 }
 
-/* Whether the mount that passed over a lock on upper is still there; what `claim` holds is ours. */
+/*
+ * Whether the mount that passed over a lock on upper is still there, and then its note; what
+ * `claim` holds is ours.
+ */
 enum passed { PASSED_NOBODY, PASSED_GONE, PASSED_LIVES };
-static enum passed who_passed(int upper, int claim)
+static enum passed who_passed(int upper, int claim, struct owner_note *note)
 {
 	struct claim_mark mark;
 	struct stat st, own;
@@ -161,6 +180,7 @@ static enum passed who_passed(int upper, int claim)
 	if (fstat(fd, &st) == 0 && fstat(claim, &own) == 0 && st.st_dev == own.st_dev &&
 	    st.st_ino == own.st_ino)
 		return PASSED_GONE;
+	read_note(fd, note);
 	return flock(fd, LOCK_EX | LOCK_NB) < 0 ? PASSED_LIVES : PASSED_GONE;
 }
 
@@ -175,30 +195,33 @@ static int pass(int upper, int claim)
 	return xattr_set(upper, mark_name, &mark, sizeof(mark.head) + mark.head.handle_bytes, 0);
 }
 
-/* The lock was there to be had: 0, or -EBUSY as another did without. */
+/* The lock was there to be had: 0, or -EBUSY as another did without, which is waited for. */
 static int look_for_passed(int upper, int claim)
 {
-	switch (who_passed(upper, claim)) {
-	case PASSED_LIVES:
-		return -EBUSY;
-	case PASSED_GONE:
-		xattr_remove(upper, mark_name);
-		return 0;
-	default:
-		return 0;
+	struct owner_note note;
+	enum passed passed;
+
+	for (int waited_ms = 0; (passed = who_passed(upper, claim, &note)) == PASSED_LIVES;
+	     waited_ms += PAUSE_MS) {
+		if (wait_for_owner(&note, waited_ms) < 0)
+			return -EBUSY;
 	}
+	if (passed == PASSED_GONE)
+		xattr_remove(upper, mark_name);
+	return 0;
 }
 
 int claim_upper(int upper, int claim)
 {
-	enum { PATIENCE_MS = 300 }; /* for a mount with another work directory that ends */
+	struct owner_note note;
 	int r = 0;
 
 	for (int waited_ms = 0; flock(upper, LOCK_EX | LOCK_NB) < 0; waited_ms += PAUSE_MS) {
 		if (errno != EWOULDBLOCK)
 			return -errno;
-		if (waited_ms % PATIENCE_MS == 0 && who_passed(upper, claim) != PASSED_LIVES &&
-		    holder_is_outsider(upper) && pass(upper, claim) == 0)
+		if (waited_ms % PATIENCE_MS == 0 &&
+		    who_passed(upper, claim, &note) != PASSED_LIVES && holder_is_outsider(upper) &&
+		    pass(upper, claim) == 0)
 			return is_in_place(upper) ? 0 : -ENOENT;
 		if (pause_for(waited_ms, PATIENCE_MS) < 0)
 			return -EBUSY;
@@ -226,7 +249,7 @@ uint64_t claim_mount(int work, char **place)
 {
 	struct owner_note note;
 
-	read_note(work, &note);
+	read_note_in(work, &note);
 	*place = note.mount_id ? strdup(note.path) : NULL;
 	return *place ? note.mount_id : 0;
 }
