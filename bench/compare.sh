@@ -9,6 +9,8 @@
 #	JOB-cairnfs, JOB-cairnfs-alone (that is --no-recover), JOB-overlay, JOB-fuse-overlayfs (if it is installed)   ms
 #	JOB-to-cairnfs-alone (what recovery costs: 1.00 is nothing), JOB-to-overlay, JOB-to-fuse-overlayfs            ratio
 #
+# With BEFORE=CAIRNFS in the environment also on a mount by that program, such as the build before a change: cairnfs-before.
+#
 # The filesystems take turns, each time on a fresh xfs image: ext4 makes files slowly for a while after many were removed. The
 # job create-small unpacks 5,000 files of half a kB, so that little but the filesystem is measured. As root.
 set -euo pipefail
@@ -16,6 +18,7 @@ set -euo pipefail
 [ $# -ge 3 ] || { sed -n '3,5s/^# //p' "$0" >&2 && exit 2; }
 cairnfs=$(realpath "$1") lower=$(realpath "$2") tarball=$(realpath "$3") rounds=${4:-3}
 kinds="cairnfs cairnfs-alone overlay"
+[ -z "${BEFORE:-}" ] || kinds="$kinds cairnfs-before"
 ! command -v fuse-overlayfs >/dev/null || kinds="$kinds fuse-overlayfs"
 work=$(mktemp -d)
 cleanup() {
@@ -51,6 +54,7 @@ timed() {
 mount_kind() {
 	local options="lowerdir=$work/disk/lower,upperdir=$work/disk/upper,workdir=$work/disk/work"
 	case $kind in
+	cairnfs-before) "$(realpath "$BEFORE")" -o "$options" "$work/mnt" ;;
 	cairnfs) "$cairnfs" -o "$options" "$work/mnt" ;;
 	cairnfs-alone) "$cairnfs" --no-recover -o "$options" "$work/mnt" ;;
 	overlay) mount -t overlay overlay -o "$options" "$work/mnt" ;;

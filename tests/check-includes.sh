@@ -52,6 +52,14 @@ for file in $sources; do
 	done <"$includes"
 done
 
+# Each room says what belongs there.
+for room in $ground $cairnfs_rooms; do
+	[ -s "fs/$room/README" ] || wrong "fs/$room: has no README"
+done
+for room in $cairn_rooms; do
+	[ "$room" = cmd ] || [ -s "tools/$room/README" ] || wrong "tools/$room: has no README"
+done
+
 # One noun, one file: what is included or talked of by its last name is one thing. Each program has a main.c.
 for twice in $(echo "$sources" | sed 's|.*/||' | grep -vx main.c | LC_ALL=C sort | uniq -d); do
 	wrong "$twice: several files of that name: $(echo "$sources" | grep "/$twice\$" | tr '\n' ' ')"

@@ -26,7 +26,8 @@ struct mtime {
  * Takes node->names.
  */
 int mtime_hold(struct fs *fs, struct node *node, int fd, struct mtime *ret);
-/* The same if the kernel has the time; else nothing is held. */
+/* Holds it as mtime_hold if it is the kernel that has the time (writeback=1); else nothing is held.
+ */
 int mtime_leave_to_kernel(struct fs *fs, struct node *node, int fd, struct mtime *ret);
 
 /* It has been changed: 0, or negative errno if the time cannot be put back. Nothing is held now. */

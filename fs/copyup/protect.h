@@ -40,8 +40,8 @@ void protect_note(struct node *node, unsigned int protection);
 int protect_check(struct fs *fs, struct node *node, unsigned int how);
 
 /*
- * The same for a write of the bytes from `offset` on: an append-only file takes only what lies
- * behind its end.
+ * Whether the bytes from `offset` on may be written, as protect_check says it: an append-only file
+ * takes only what lies behind its end.
  */
 int protect_check_write(struct fs *fs, struct node *node, int fd, off_t offset);
 

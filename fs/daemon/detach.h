@@ -14,10 +14,11 @@
  */
 int detach_dir(int fd);
 
-/* The same of the open file `fd`, which is `name` in the open directory `dirfd`, to be read. */
+/* Detaches the open file `fd` as detach_dir does a directory. It is `name` in the open directory
+ * `dirfd`, to be read. */
 int detach_file(int dirfd, const char *name, int fd);
 
-/* The same of two that must be in one mount, so that names can be moved between them. */
+/* Detaches two directories that must be in one mount, so that names can be moved between them. */
 bool detach_pair(int a, int b, int *ret_a, int *ret_b);
 
 #endif

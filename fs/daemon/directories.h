@@ -43,7 +43,7 @@ void directories_done(struct directories *dirs);
 void directories_let_go(struct directories *dirs);
 
 /*
- * The same of directories that are open already, which then belong to *ret:
+ * Takes over directories that are open already, which then belong to *ret:
  * nothing is looked up, locked or checked.  0 or negative errno.
  */
 struct directory_fds {

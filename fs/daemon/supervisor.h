@@ -49,7 +49,7 @@ struct supervisor {
 enum { SUPERVISE_SAID = 1 };
 int supervise(const struct supervisor *supervisor);
 
-/* The same by one process: when it dies, the mount does. */
+/* Serves as supervise() does, by one process: when it dies, the mount does. */
 int serve_alone(const struct supervisor *supervisor);
 
 /*

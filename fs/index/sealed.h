@@ -25,7 +25,7 @@ struct sealed {
 /* 0, SEAL_BAD, or negative errno (-ENOENT). */
 int sealed_read(int dirfd, const char *name, struct sealed *ret);
 
-/* The same for a file that is not there yet. */
+/* Begins with a file that is not there yet, as sealed_begin does with one that is. */
 int sealed_begin(struct sealed *ret);
 
 /* Whether the file is the one that was read, or written, by its seal. */

@@ -39,7 +39,7 @@ static int open_from(struct object *dir, size_t i, const char *name, int flags)
 	return -EIO; /* the data are nowhere: better none than others */
 }
 
-/* The same of an absolute redirect, for the branches from `branch` down. */
+/* Opens the data that an absolute redirect leads to, in the branches from `branch` down. */
 static int open_by_path(struct dirs *dirs, unsigned int branch, char *path, int flags)
 {
 	cleanup_finding struct finding finding = { .dirs = dirs };

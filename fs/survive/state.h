@@ -58,7 +58,7 @@ void state_close(struct state *state);
 uint64_t state_find(struct state *state, ino_t real);
 
 /*
- * The same of an object that carries no number itself, also from an earlier run of the machine: one
+ * The number of an object that carries none itself, also from an earlier run of the machine: one
  * that was given out here, or that was kept for an object of this birth (state_set_kept). From now
  * on that is its number. 0: it has none.
  */

@@ -50,7 +50,7 @@ void idmap_done(struct idmap *map);
 /* An owner as it is shown. */
 uint32_t idmap_show(const struct idmap *map, uint32_t stored);
 
-/* The same of an id that is no owner's, which is not squashed; false: it is in no range. */
+/* Where an id that is no owner's is shown, which is never squashed; false: it is in no range. */
 bool idmap_find_shown(const struct idmap *map, uint32_t stored, uint32_t *ret);
 
 /* An id without a mapping cannot be stored: false. */

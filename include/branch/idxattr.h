@@ -31,7 +31,10 @@ ssize_t idxattr_show(const struct idmaps *maps, const char *name, void *value, s
 /* The same with the ids that are stored in place of shown ones. -EINVAL: one cannot be. */
 ssize_t idxattr_store(const struct idmaps *maps, const char *name, void *value, size_t size);
 
-/* The same of what an id-mapped mount shows; never fails, but puts IDMAP_NONE for such an id. */
+/*
+ * Turns the ids in a value that an id-mapped mount shows back into stored ones, with IDMAP_NONE for
+ * an id that is in no range. Never fails.
+ */
 ssize_t idxattr_store_any(const struct idmaps *maps, const char *name, void *value, size_t size);
 
 /* Whether a stored value has no IDMAP_NONE in it; if it has, the value is spoilt. */

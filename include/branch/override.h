@@ -44,7 +44,10 @@ bool override_parse(const char *text, struct stat *st);
 /* Writes what override_parse reads; its length. */
 size_t override_format(const struct stat *st, char text[OVERRIDE_MAX]);
 
-/* The same for the object `fd` (O_PATH will do): 1 if there was something, 0, or negative errno. */
+/*
+ * Reads and parses the override of the object `fd` (O_PATH will do) into *st: 1 if there was one,
+ * 0, or negative errno.
+ */
 int override_read(enum override kind, int fd, struct stat *st);
 int override_write(enum override kind, int fd, const struct stat *st);
 

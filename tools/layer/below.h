@@ -37,7 +37,7 @@ int below_step(struct below *below, const char *name, int *ret);
 void below_done(struct below *below);
 #define cleanup_below CLEANUP(below_done)
 
-/* The same of a clean path, in one. */
+/* Looks a clean path up from the root, as below_step does names; BELOW_FOUND and so on. */
 int below_find(const int layers[], size_t n_layers, const char *path, int *ret);
 
 #endif

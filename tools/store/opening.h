@@ -13,8 +13,8 @@
 int store_open(const char *path, struct error *error, struct store **ret);
 
 /*
- * The same to look at its records only, also on a read-only disk: nothing is made, removed or
- * waited for but a commit of another command's. There are no directories open but the root.
+ * Opens the store to look at its records only, also on a read-only disk: nothing is made, removed
+ * or waited for but a commit of another command's. There are no directories open but the root.
  */
 int store_open_to_read(const char *path, struct error *error, struct store **ret);
 

@@ -16,7 +16,7 @@ losetup -f >"$TMP/out" 2>&1 || skip "no loop devices"
 ! grep -aq __asan_init "$CAIRNFS" || skip "a daemon with a sanitizer takes no preloaded allocator"
 
 cd "$TMP"
-"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -shared -fPIC -o faults.so "$top_srcdir/tests/fs/faults.c" -ldl
+"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -shared -fPIC -o faults.so "$top_srcdir/tests/crash/faults.c" -ldl
 
 # As rm -r, which when it cannot list a directory says that it is one, or is not empty: this says what failed, and why.
 cat >remove-tree <<'END'

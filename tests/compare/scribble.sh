@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # Several processes write and read one file by every means there is, through its copy-up, and each byte is checked
-# (tests/fs/scribble.c); with the kernel's writeback cache and without. First in a plain directory: the tester is right.
+# (tests/compare/scribble/scribble.c); with the kernel's writeback cache and without. First in a plain directory: the tester is right.
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
-: "${SCRIBBLE:=$top_builddir/tests/fs/scribble}"
+: "${SCRIBBLE:=$top_builddir/tests/compare/scribble/scribble}"
 
 # scribble TITLE OPTION...
 scribble() {

@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # A database of 90 MB that is rewritten page by page while others read it, and 200 small files overwritten in all ways, both
-# from a lower branch, keep each byte (tests/fs/pages.c); with the kernel's writeback cache and without.
+# from a lower branch, keep each byte (tests/compare/pages/pages.c); with the kernel's writeback cache and without.
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
-: "${PAGES:=$top_builddir/tests/fs/pages}"
+: "${PAGES:=$top_builddir/tests/compare/pages/pages}"
 
 cd "$TMP"
 mkdir lower m

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# Random programs of operations give the same answers and trees on a mount as on a plain directory (tests/fs/differ.c), and
+# Random programs of operations give the same answers and trees on a mount as on a plain directory (tests/compare/differ/differ.c), and
 # kernel overlayfs reads what they leave behind: from one process, several threads or processes, in a user namespace, with
 # redirect_dir=off, with writeback=1, on a filesystem that runs full. Several workers on the same names leave a tree that is whole. For two
 # minutes; `make soak` does it for as long as asked.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# powerloss.sh [LOSSES]: the power fails under load, that often (tests/fs/powerloss.h says how). What was synced is there
+# powerloss.sh [LOSSES]: the power fails under load, that often (tests/crash/powerloss/powerloss.h says how). What was synced is there
 # afterwards, and what was not is as it was before or after the change, whole: data, names, attributes and numbers. Nothing
 # that was removed comes back; all can be read, changed and removed.
 #
@@ -11,7 +11,7 @@ need_root
 need_fuse
 need mkfs.ext4 mkfs.xfs losetup flock
 losetup -f >"$TMP/out" 2>&1 || skip "no loop devices"
-: "${POWERLOSS:=$top_builddir/tests/fs/powerloss}"
+: "${POWERLOSS:=$top_builddir/tests/crash/powerloss/powerloss}"
 
 # lose PERCENT TITLE OPTION...: so much of the losses in this way.
 lose() {

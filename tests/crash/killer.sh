@@ -1,6 +1,6 @@
 #!/bin/sh
 # The worker is killed with SIGKILL twenty times a second at random instants, while random programs run on the mount as they
-# run in a plain directory: no operation may notice, by its answer or by what is there (tests/fs/differ.c, differ_kill.c).
+# run in a plain directory: no operation may notice, by its answer or by what is there (tests/compare/differ/differ.c, differ_kill.c).
 # KILLER_SECONDS says for how long; `make check-killer` does it for ten minutes, from seeds that no run before had. (inotify is
 # left out: when the kernel lets go of a file that was closed depends on answers that are under way.)
 . "$(dirname "$0")/../lib.sh"

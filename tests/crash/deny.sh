@@ -1,17 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
-# deny.sh [all]: the daemon on systems that lack something: kernels, filesystems, containers (tests/deny/deny.c). The tests pass
+# deny.sh [all]: the daemon on systems that lack something: kernels, filesystems, containers (tests/crash/deny.c). The tests pass
 # all the same, or the mount is refused with one line. Without `all` it is the shorter tests and fewer seeds.
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
 need "${CC:-cc}"
-: "${DIFFER:=$top_builddir/tests/fs/differ}"
+: "${DIFFER:=$top_builddir/tests/compare/differ/differ}"
 amount=${1:-some}
 
 cd "$TMP"
-"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -shared -fPIC -o deny.so "$top_srcdir/tests/deny/deny.c"
-"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -o denied "$top_srcdir/tests/deny/denied.c"
+"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -shared -fPIC -o deny.so "$top_srcdir/tests/crash/deny.c"
+"${CC:-cc}" -std=gnu11 -D_GNU_SOURCE -O2 -o denied "$top_srcdir/tests/crash/denied.c"
 export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"
 real=$CAIRNFS
 mkdir inner l u w m
@@ -57,7 +57,7 @@ run_test() {
 		"$DIFFER" --cairnfs "$TMP/cairnfs" --dir "$TMP/inner" $2
 		;;
 	plain_files) plain_files ;;
-	*) CAIRNFS=$TMP/cairnfs TMPDIR=$TMP/inner sh "$top_srcdir/tests/fs/$1.sh" ;;
+	*) CAIRNFS=$TMP/cairnfs TMPDIR=$TMP/inner sh "$top_srcdir"/tests/*/"$1.sh" ;;
 	esac
 }
 
