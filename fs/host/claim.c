@@ -171,16 +171,18 @@ static enum passed who_passed(int upper, int claim, struct owner_note *note)
 	struct stat st, own;
 	cleanup_fd int fd = -1;
 
+	*note = (struct owner_note){ 0 };
 	if (xattr_get(upper, mark_name, &mark, sizeof(mark)) < (ssize_t)sizeof(mark.head) ||
 	    mark.head.handle_bytes > sizeof(mark.bytes))
 		return PASSED_NOBODY;
 	fd = open_by_handle_at(upper, &mark.head, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return PASSED_GONE;
-	if (fstat(fd, &st) == 0 && fstat(claim, &own) == 0 && st.st_dev == own.st_dev &&
-	    st.st_ino == own.st_ino)
+	if (fstat(claim, &own) == 0 && st.st_dev == own.st_dev && st.st_ino == own.st_ino)
 		return PASSED_GONE;
-	read_note(fd, note);
+	/* Another user's note may say anything. */
+	if (st.st_uid == geteuid())
+		read_note(fd, note);
 	return flock(fd, LOCK_EX | LOCK_NB) < 0 ? PASSED_LIVES : PASSED_GONE;
 }
 
@@ -195,39 +197,53 @@ static int pass(int upper, int claim)
 	return xattr_set(upper, mark_name, &mark, sizeof(mark.head) + mark.head.handle_bytes, 0);
 }
 
-/* The lock was there to be had: 0, or -EBUSY as another did without, which is waited for. */
-static int look_for_passed(int upper, int claim)
+/*
+ * With the lock on upper (`is_ours`), or while another has it: CLAIMED, or -EBUSY as a mount that
+ * passed over a lock lives, with its note; NOT_CLAIMED if it is not said by whom upper is used.
+ */
+enum { NOT_CLAIMED = 0, CLAIMED = 1 };
+static int try_claim(int upper, int claim, bool is_ours, bool asks, struct owner_note *note)
 {
-	struct owner_note note;
-	enum passed passed;
+	enum passed passed = who_passed(upper, claim, note);
 
-	for (int waited_ms = 0; (passed = who_passed(upper, claim, &note)) == PASSED_LIVES;
-	     waited_ms += PAUSE_MS) {
-		if (wait_for_owner(&note, waited_ms) < 0)
-			return -EBUSY;
-	}
-	if (passed == PASSED_GONE)
+	if (passed == PASSED_LIVES)
+		return -EBUSY;
+	if (is_ours && passed == PASSED_GONE)
 		xattr_remove(upper, mark_name);
-	return 0;
+	if (!is_ours && !(asks && holder_is_outsider(upper) && pass(upper, claim) == 0))
+		return NOT_CLAIMED;
+	return CLAIMED;
 }
 
 int claim_upper(int upper, int claim)
 {
-	struct owner_note note;
-	int r = 0;
+	/* For the lock, and for a mount that did without it. */
+	int lock_ms = 0, owner_ms = 0;
 
-	for (int waited_ms = 0; flock(upper, LOCK_EX | LOCK_NB) < 0; waited_ms += PAUSE_MS) {
-		if (errno != EWOULDBLOCK)
+	for (;;) {
+		bool is_ours = flock(upper, LOCK_EX | LOCK_NB) == 0;
+		struct owner_note note;
+		int r;
+
+		if (!is_ours && errno != EWOULDBLOCK)
 			return -errno;
-		if (waited_ms % PATIENCE_MS == 0 &&
-		    who_passed(upper, claim, &note) != PASSED_LIVES && holder_is_outsider(upper) &&
-		    pass(upper, claim) == 0)
+		/* Whose the lock is takes a look at all processes. */
+		r = try_claim(upper, claim, is_ours, lock_ms % PATIENCE_MS == 0, &note);
+		if (r == CLAIMED)
 			return is_in_place(upper) ? 0 : -ENOENT;
-		if (pause_for(waited_ms, PATIENCE_MS) < 0)
-			return -EBUSY;
+		/* Nobody is to wait for us meanwhile. */
+		if (is_ours)
+			flock(upper, LOCK_UN);
+		if (r < 0) {
+			r = wait_for_owner(&note, owner_ms);
+			owner_ms += PAUSE_MS;
+		} else {
+			r = pause_for(lock_ms, PATIENCE_MS);
+			lock_ms += PAUSE_MS;
+		}
+		if (r < 0)
+			return r;
 	}
-	r = look_for_passed(upper, claim);
-	return r < 0 || is_in_place(upper) ? r : -ENOENT;
 }
 
 int claim_note(int claim, const char *mountpoint)

@@ -203,7 +203,9 @@ static int listing_if_useful(struct object *dir, struct listing **ret)
 	pthread_mutex_lock(&dir->lock);
 	*ret = dir->listing ? listing_ref(dir->listing) : NULL;
 	pthread_mutex_unlock(&dir->lock);
-	return *ret || dir->n_places <= FEW ? 0 : dirs_list(&dir->base, ret);
+	return *ret || dir->n_places <= FEW || dirs_of(&dir->base)->lists_nothing
+		       ? 0
+		       : dirs_list(&dir->base, ret);
 }
 
 static int dirs_lookup(struct lower_obj *base, const char *name, struct lower_obj **ret,
@@ -538,6 +540,11 @@ static int make_root(struct dirs *dirs)
 		return r;
 	dirs->root = object_of_places(&finding, LOWER_ROOT_INO, trail_ref(finding.places[0].trail));
 	return dirs->root ? 0 : -ENOMEM;
+}
+
+void lower_use_no_listings(struct lower *lower)
+{
+	((struct dirs *)lower)->lists_nothing = true;
 }
 
 int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, struct lower **ret)

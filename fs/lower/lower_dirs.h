@@ -40,6 +40,7 @@ struct dirs {
 	size_t n_branches;
 	struct fdcache *fds;
 	struct object *root;
+	bool lists_nothing; /* to find a name (lower_use_no_listings) */
 	struct lower_numbers numbers;
 	pthread_mutex_t groups_lock; /* guards what follows; held while the tree is scanned */
 	struct table groups;

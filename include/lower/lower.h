@@ -67,6 +67,12 @@ void lower_use_overrides(struct lower *lower, enum override kind);
  */
 void lower_use_user_marks(struct lower *lower);
 
+/*
+ * The tree is looked at for some names only: no directory is listed to find one, as is done where
+ * many branches merge. Before any object is used; not with an index.
+ */
+void lower_use_no_listings(struct lower *lower);
+
 /* The seed of listings (branch/listing.h); before any object is used. */
 void lower_use_seed(struct lower *lower, uint64_t seed);
 

@@ -106,21 +106,25 @@ umount m
 mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w2 m2
 ! getfattr -m trusted.overlay.claim u 2>none | grep -q claim || fail "upper says still who did without its lock"
 umount m2
-# One that has ended is waited for, with another work directory, too, for as long as it takes to close.
-locks -s u
-timeout 20 "$CAIRNFS" -o lowerdir=l,upperdir=u,workdir=w m || fail "not mounted beside a lock"
-unlock
-ends="$(supervisor) $(worker)"
-# shellcheck disable=SC2086 # two of them
-kill -STOP $ends
-umount -l m
-background "$CAIRNFS" -o lowerdir=l,upperdir=u,workdir=w2 m2
-waits=$!
-sleep 1
-# shellcheck disable=SC2086
-kill -CONT $ends
-wait "$waits" || fail "a mount that has ended is not waited for"
-umount m2
+# One that has ended is waited for, with another work directory, too, for as long as it takes to close; whether the lock that it
+# passed over has gone or not.
+for reader in goes stays; do
+	locks -s u
+	timeout 20 "$CAIRNFS" -o lowerdir=l,upperdir=u,workdir=w m || fail "not mounted beside a lock"
+	[ $reader = stays ] || unlock
+	ends="$(supervisor) $(worker)"
+	# shellcheck disable=SC2086 # two of them
+	kill -STOP $ends
+	umount -l m
+	background "$CAIRNFS" -o lowerdir=l,upperdir=u,workdir=w2 m2
+	waits=$!
+	sleep 1
+	# shellcheck disable=SC2086
+	kill -CONT $ends
+	wait "$waits" || fail "a mount that has ended is not waited for (the lock of the reader $reader)"
+	umount m2
+	[ $reader = goes ] || unlock
+done
 # Who has the rights of upper's owner in a user namespace may be a mount's daemon.
 chown 200000 u
 locks -x u --reuid 12345 --clear-groups unshare --user

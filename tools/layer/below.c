@@ -8,17 +8,17 @@
 
 #include "base/fd.h"
 
-enum { MAX_FDS = 64 }; /* that are kept open for a way down */
-
 int below_begin(struct below *below, const int layers[], size_t n_layers)
 {
 	int r;
 
 	*below = (struct below){ 0 };
-	fdcache_init(&below->fds, MAX_FDS);
+	/* The directories of a step and of the one before, in each layer: so that a step is one. */
+	fdcache_init(&below->fds, 2 * n_layers + 16);
 	r = lower_of_dirs(layers, n_layers, &below->fds, &below->lower);
 	if (r < 0)
 		return r;
+	lower_use_no_listings(below->lower);
 	below->at = lower_root(below->lower);
 	return below->at ? 0 : -ENOMEM;
 }

@@ -167,9 +167,6 @@ static int borrow(struct layer_tree *tree, const char *path, int from)
 
 	if (r == 0 && S_ISDIR(st.st_mode))
 		return -EISDIR;
-	/* What is noted of each directory has its whole path. */
-	if (r == 0 && strlen(path) >= PATH_MAX)
-		return -ENAMETOOLONG;
 	if (r == 0)
 		r = copy_parents(tree, path, &dirfd);
 	if (r < 0)
@@ -194,6 +191,9 @@ int layer_tree_target(struct layer_tree *tree, const char *path, int *ret)
 		*ret = take_fd(&fd);
 		return S_ISDIR(st.st_mode) ? -EISDIR : 0;
 	}
+	/* What is noted of each directory that is borrowed has its whole path. */
+	if (strlen(path) >= PATH_MAX)
+		return -ENAMETOOLONG;
 	r = find_shown(tree, path, &from);
 	if (r != BELOW_FOUND)
 		return r < 0 ? r : -ENOENT;
