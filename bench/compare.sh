@@ -11,6 +11,8 @@
 #
 # With BEFORE=CAIRNFS in the environment also on a mount by that program, such as the build before a change: cairnfs-before.
 #
+# create-flat makes 4,000 files in a directory of 4,000 lower ones, rm-flat removes them all.
+#
 # The filesystems take turns, each time on a fresh xfs image: ext4 makes files slowly for a while after many were removed. The
 # job create-small unpacks 5,000 files of half a kB, so that little but the filesystem is measured. As root.
 set -euo pipefail
@@ -68,6 +70,8 @@ jobs() {
 	timed read-first tar -cf "$work/disk/read.tar" lower
 	timed read-again tar -cf "$work/disk/read.tar" lower
 	timed create-small tar -xf "$work/small.tar" -C small
+	timed create-flat sh -c 'cd flat && for i in $(seq 4000); do : >"new$i"; done'
+	timed rm-flat rm -rf flat
 	timed untar tar -xf "$tarball" -C unpacked
 	timed chmod-lower chmod -R g+w lower
 	timed rm-unpacked rm -rf unpacked
@@ -80,6 +84,8 @@ round() {
 	mount -o loop "$work/image" "$work/disk"
 	mkdir -p "$work/disk/lower/lower" "$work/disk/upper" "$work/disk/work"
 	cp -a "$lower/." "$work/disk/lower/lower"
+	mkdir "$work/disk/lower/flat"
+	(cd "$work/disk/lower/flat" && seq 4000 | xargs touch)
 	mount_kind 2>"$work/out"
 	mkdir "$work/mnt/unpacked" "$work/mnt/small"
 	(cd "$work/mnt" && jobs)

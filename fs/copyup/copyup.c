@@ -238,6 +238,8 @@ static int publish_group(struct linking *linking, struct node *node, struct lowe
 	int r;
 
 	numbers_set(&linking->fs->numbers, linking->real, node->ino);
+	/* Of its lower names some do not show any more. */
+	linked_begin(&linking->fs->linked, node->ino);
 	r = link_name(linking, dir, name);
 	if (r == 0)
 		r = names_visible(linking->fs, lower, link_name, linking);
@@ -247,6 +249,7 @@ static int publish_group(struct linking *linking, struct node *node, struct lowe
 		switch_over(linking->fs, node, copy, is_orphan);
 	if (r >= 0 || unlink_names(linking) == 0)
 		group_end(linking->fs, node->ino);
+	linked_end(&linking->fs->linked, node->ino, LINKED_LOST);
 	return r < 0 ? r : 0;
 }
 

@@ -68,11 +68,11 @@ static int find_marked(struct fs *fs, struct lower_obj *obj)
 	struct hunt hunt = { .fs = fs, .ino = obj->ino, .fd = -1 };
 	int r;
 
-	if (searched_has(&fs->searched, obj->ino))
+	if (linked_has_no_copy(&fs->linked, obj->ino))
 		return -ENOENT;
 	r = lower_names(obj, is_copy, &hunt);
 	if (r == 0)
-		searched_add(&fs->searched, obj->ino);
+		linked_note_no_copy(&fs->linked, obj->ino);
 	return r == 0 ? -ENOENT : r < 0 ? r : hunt.fd;
 }
 

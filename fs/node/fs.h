@@ -17,7 +17,7 @@
  *   node->lock         the fields that node.h names
  *   fs->moved_lock     the list of renamed directories
  *   nodes->lock        the table of nodes, their references, names and the ledger
- *   state, ino32, lower_numbers, searched, fdcache, lower_dirs: each its own table; they are taken
+ *   state, ino32, lower_numbers, linked, fdcache, lower_dirs: each its own table; they are taken
  *                      last, and nothing is taken while they are held. The state's is held over
  *                      reads and writes of its own file, which is mapped or in work
  *
@@ -34,8 +34,8 @@
 
 #include "base/fdcache.h"
 #include "lower/lower.h"
+#include "node/linked.h"
 #include "node/node.h"
-#include "node/searched.h"
 #include "survive/kept.h"
 #include "survive/numbers.h"
 #include "upper/upper.h"
@@ -58,10 +58,9 @@ struct fs {
 	int scan_error; /* the first, 0: none; and what it came from: */
 	struct node *failed_dir; /* a reference */
 	char *failed_name; /* in it; NULL: the directory itself */
-	struct searched searched;
+	struct linked linked;
 	pthread_mutex_t moved_lock; /* guards what follows */
-	struct node **moved; /* directories with a lower part that were renamed; references */
-	size_t n_moved;
+	struct node *moved; /* directories with a lower part that were renamed; references */
 };
 
 /* The notes of what is changed for a moment (survive/quiet.h); NULL: nobody will follow. */

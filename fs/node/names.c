@@ -22,26 +22,15 @@
 #include "node/pile.h"
 #include "upper/verdict.h"
 
-int names_moved(struct fs *fs, struct node *dir)
+void names_moved(struct fs *fs, struct node *dir)
 {
-	struct node **moved;
-	int r = 0;
-
 	pthread_mutex_lock(&fs->moved_lock);
-	for (size_t i = 0; i < fs->n_moved; i++) {
-		if (fs->moved[i] == dir)
-			goto out;
+	if (!dir->is_moved) {
+		dir->is_moved = true;
+		dir->next_moved = fs->moved;
+		fs->moved = node_ref(dir);
 	}
-	moved = realloc(fs->moved, (fs->n_moved + 1) * sizeof(*moved));
-	if (moved) {
-		fs->moved = moved;
-		moved[fs->n_moved++] = node_ref(dir);
-	} else {
-		r = -ENOMEM;
-	}
-out:
 	pthread_mutex_unlock(&fs->moved_lock);
-	return r;
 }
 
 /* --- directories that earlier mounts have renamed --- */
@@ -65,9 +54,12 @@ static void forget_failure(struct fs *fs)
 
 void names_done(struct fs *fs)
 {
-	for (size_t i = 0; i < fs->n_moved; i++)
-		node_unref(fs->moved[i]);
-	free(fs->moved);
+	while (fs->moved) {
+		struct node *dir = fs->moved;
+
+		fs->moved = dir->next_moved;
+		node_unref(dir);
+	}
 	forget_failure(fs);
 	pthread_mutex_destroy(&fs->moved_lock);
 	pthread_mutex_destroy(&fs->scan_lock);
@@ -91,7 +83,7 @@ static int enter(struct fs *fs, struct node *dir, int dirfd, const char *name, s
 	if (r == FS_FOUND)
 		r = redirect_get(fd, MARKS_ANY, &redirect);
 	if (r == 1)
-		r = names_moved(fs, *ret);
+		names_moved(fs, *ret);
 	return r < 0 ? r : 0;
 }
 
@@ -325,4 +317,17 @@ int names_visible(struct fs *fs, struct lower_obj *lower,
 		showing.scanned = scan_upper(fs, false);
 	r = lower_names(lower, count_showing, &showing);
 	return r != 0 ? r : showing.count;
+}
+
+int names_count(struct fs *fs, struct lower_obj *lower)
+{
+	unsigned int mark;
+	int n = linked_count(&fs->linked, lower->ino, &mark);
+
+	if (n >= 0)
+		return n;
+	n = names_visible(fs, lower, NULL, NULL);
+	if (n >= 0)
+		linked_keep(&fs->linked, lower->ino, mark, n);
+	return n;
 }

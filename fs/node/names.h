@@ -15,8 +15,14 @@
 int names_visible(struct fs *fs, struct lower_obj *lower,
 		  int (*each)(void *context, struct node *dir, const char *name), void *context);
 
+/*
+ * How many names of a lower file that is not in upper show, or negative errno: they are counted
+ * once, and then known (linked.h).
+ */
+int names_count(struct fs *fs, struct lower_obj *lower);
+
 /* A directory with a lower part has been given another name: it is remembered where it is. */
-int names_moved(struct fs *fs, struct node *dir);
+void names_moved(struct fs *fs, struct node *dir);
 
 /* Lets go of what is remembered, at the end. */
 void names_done(struct fs *fs);

@@ -51,7 +51,7 @@ static struct node *node_new(struct nodes *nodes, const struct node *made)
 	node->has_data_place = made->has_data_place;
 	node->protection = made->protection;
 	node->lower = made->lower ? lower_ref(made->lower) : NULL;
-	node->lower_links = -1;
+	node->tally.n = -1;
 	node->reading = nodes->first_reading;
 	node->refs = 1;
 	pthread_mutex_init(&node->copyup, NULL);
@@ -399,6 +399,49 @@ struct lower_obj *node_lower(struct node *node)
 	lower = node->lower ? lower_ref(node->lower) : NULL;
 	pthread_mutex_unlock(&node->lock);
 	return lower;
+}
+
+void node_tally_begin(struct node *node)
+{
+	pthread_mutex_lock(&node->lock);
+	node->tally.n_changing++;
+	node->tally.n_changes++;
+	pthread_mutex_unlock(&node->lock);
+}
+
+void node_tally_end(struct node *node, int change)
+{
+	struct tally *tally = &node->tally;
+
+	pthread_mutex_lock(&node->lock);
+	tally->n_changing--;
+	tally->n_changes++;
+	if (change == TALLY_LOST)
+		tally->n = -1;
+	else if (tally->n >= 0)
+		tally->n += change;
+	pthread_mutex_unlock(&node->lock);
+}
+
+int node_tally(struct node *node, unsigned int *mark)
+{
+	int n;
+
+	pthread_mutex_lock(&node->lock);
+	n = node->tally.n;
+	*mark = node->tally.n_changes;
+	pthread_mutex_unlock(&node->lock);
+	return n;
+}
+
+void node_tally_keep(struct node *node, unsigned int mark, int n)
+{
+	struct tally *tally = &node->tally;
+
+	pthread_mutex_lock(&node->lock);
+	if (tally->n < 0 && tally->n_changing == 0 && tally->n_changes == mark)
+		tally->n = n;
+	pthread_mutex_unlock(&node->lock);
 }
 
 void node_names_changed(struct node *dir)

@@ -10,6 +10,7 @@
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,6 +33,17 @@ struct alias {
 	char name[];
 };
 
+/*
+ * How many there are of something, which is counted once and then kept by those who change it. As
+ * it may change while it is counted, each change has a beginning and an end, and a count is kept
+ * only if none was under way.
+ */
+struct tally {
+	int n; /* -1: not known */
+	unsigned int n_changing; /* changes under way */
+	unsigned int n_changes; /* that have begun or ended */
+};
+
 struct node {
 	struct table_link link; /* guarded by nodes->lock */
 	struct nodes *nodes;
@@ -44,6 +56,8 @@ struct node {
 
 	pthread_mutex_t copyup;
 	pthread_mutex_t names; /* of a file: held while its mode or times change */
+	struct node *next_moved; /* guarded by fs->moved_lock, as is_moved is (names.c) */
+	bool is_moved;
 	struct held_mtime
 		*held_mtime; /* guarded by names (copyup/mtime.c); NULL: nobody keeps it */
 	pthread_mutex_t lock; /* guards what follows */
@@ -55,7 +69,8 @@ struct node {
 	unsigned char protection; /* of copyup/protect.h; 0: not asked for yet */
 	bool has_data_place; /* of a file in upper: `lower` says where its data are
 				(node/data_place.h) */
-	int lower_links; /* visible lower names of a file; -1: not counted yet */
+	/* Of a directory that merges: the directories in it. */
+	struct tally tally;
 	struct listing *listing; /* of a directory, or NULL */
 	uint64_t names_version; /* of a directory: counts changes of its names */
 	uint64_t listing_version; /* what that was when the listing was begun */
@@ -164,6 +179,21 @@ struct lower_obj *node_lower(struct node *node);
 
 /* The directory's names have changed: listings made before are stale. */
 void node_names_changed(struct node *dir);
+
+/*
+ * Of what node->tally counts, one may come or go: before anything changes on disk, and after, when
+ * `change` of them have come (or gone, if it is negative); TALLY_LOST: it is not known how many. On
+ * 0 the count is what it was. Each beginning has its end.
+ */
+enum { TALLY_LOST = INT_MAX };
+void node_tally_begin(struct node *node);
+void node_tally_end(struct node *node, int change);
+
+/* The number there are, as far as it is known; or -1, with *mark for node_tally_keep. */
+int node_tally(struct node *node, unsigned int *mark);
+
+/* So many were counted since node_tally gave `mark`. */
+void node_tally_keep(struct node *node, unsigned int mark, int n);
 
 /* The file has lost or got a name: what others were told of its link count meanwhile is stale. */
 void node_links_changed(struct node *node);

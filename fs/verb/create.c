@@ -233,12 +233,15 @@ static int place_in(struct fs *fs, const struct thing *thing, struct node *dir, 
 	if (!ref)
 		return r;
 	lower = node_lower(dir);
+	node_tally_begin(dir);
 	pthread_mutex_lock(&dir->names);
 	r = place(fs, thing, lower, ref->fd, name);
 	pthread_mutex_unlock(&dir->names);
+	if (r == 0)
+		node_names_changed(dir);
+	node_tally_end(dir, !is_dir(thing) || r == -EEXIST ? 0 : r < 0 ? TALLY_LOST : 1);
 	if (r < 0)
 		return r;
-	node_names_changed(dir);
 	*ret = take_ptr(ref);
 	return 0;
 }
@@ -265,12 +268,14 @@ static void undo(struct fs *fs, struct node *dir, int dirfd, const char *name, m
 	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
 	cleanup_lower_obj struct lower_obj *found = NULL;
 
+	node_tally_begin(dir);
 	pthread_mutex_lock(&dir->names);
 	if (unlinkat(dirfd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0) == 0 && lower &&
 	    lower_lookup(lower, name, &found, NULL) != LOWER_ABSENT)
 		hide_free(&fs->upper, dirfd, name);
 	pthread_mutex_unlock(&dir->names);
 	node_names_changed(dir);
+	node_tally_end(dir, S_ISDIR(mode) ? TALLY_LOST : 0);
 }
 
 int fs_create(struct fs *fs, struct node *dir, const char *name, const struct newborn *newborn,

@@ -123,7 +123,7 @@ int fs_open(const struct fs_config *config, struct fs **ret)
 	if (config->ledger_fd >= 0)
 		r = ledger_open(config->ledger_fd, &fs->nodes.ledger);
 	pthread_mutex_init(&fs->scan_lock, NULL);
-	searched_init(&fs->searched);
+	linked_init(&fs->linked);
 	pthread_mutex_init(&fs->moved_lock, NULL);
 	stale = open_lower(fs);
 	if (stale < 0)
@@ -177,7 +177,7 @@ void fs_leave(struct fs *fs)
 	fs->nodes.orphan_gone = keep_orphan;
 	numbers_close(&fs->numbers);
 	names_done(fs);
-	searched_done(&fs->searched);
+	linked_done(&fs->linked);
 	nodes_done(&fs->nodes);
 	ledger_close(fs->nodes.ledger);
 	lower_free(fs->lower);

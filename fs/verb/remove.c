@@ -57,7 +57,7 @@ static int links_left(struct fs *fs, struct lower_obj *lower)
 
 	if (r < 0)
 		return r;
-	return st.st_nlink > 1 ? names_visible(fs, lower, NULL, NULL) : 0;
+	return st.st_nlink > 1 ? names_count(fs, lower) : 0;
 }
 
 void remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name)
@@ -72,7 +72,6 @@ void remove_note(struct fs *fs, struct node *node, struct node *dir, const char 
 	left = lower ? links_left(fs, lower) : has_other_alias(node, dir, name);
 	pthread_mutex_lock(&node->lock);
 	/* If it cannot be found out (the name is gone all the same), it is when it is asked for. */
-	node->lower_links = lower && left >= 0 ? left : -1;
 	node->is_removed = left == 0;
 	pthread_mutex_unlock(&node->lock);
 }
@@ -164,6 +163,7 @@ static int remove_name(struct fs *fs, struct node *node, struct node *dir, const
 	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat st;
+	bool is_dir;
 	int r = protect_check(fs, dir, PROTECT_ANY);
 
 	if (r == 0)
@@ -175,15 +175,25 @@ static int remove_name(struct fs *fs, struct node *node, struct node *dir, const
 		ref = copyup_open(fs, dir, &r);
 	if (!ref)
 		return r;
+	/* It is counted: a directory in the one that it is in, a name of a file among its names. */
+	is_dir = S_ISDIR(node->type);
+	if (is_dir)
+		node_tally_begin(dir);
+	else
+		linked_begin(&fs->linked, node->ino);
 	pthread_mutex_lock(&dir->names);
 	r = take_name(fs, node, dir, ref->fd, name, lower, &st);
 	pthread_mutex_unlock(&dir->names);
-	if (r < 0)
-		return r;
-	if (st.st_nlink > 1 && !S_ISDIR(node->type))
+	if (!is_dir)
+		linked_end(&fs->linked, node->ino, r < 0 ? LINKED_LOST : -1);
+	if (r == 0 && st.st_nlink > 1 && !is_dir)
 		node_links_changed(node);
-	remove_note(fs, node, dir, name);
-	return 0;
+	if (r == 0)
+		remove_note(fs, node, dir, name);
+	/* A listing of before is known to be stale by now. */
+	if (is_dir)
+		node_tally_end(dir, r < 0 ? TALLY_LOST : -1);
+	return r;
 }
 
 int fs_unlink(struct fs *fs, struct node *dir, const char *name)

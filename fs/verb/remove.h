@@ -7,7 +7,7 @@
 /* Whether a directory has no entries: 0, -ENOTEMPTY, or another negative errno. */
 int remove_check_empty(struct fs *fs, struct node *dir);
 
-/* The node has lost the name, and with its last one, all. */
+/* The node has lost the name, which its tally knows, and with its last one, all. */
 void remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name);
 
 #endif

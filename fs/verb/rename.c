@@ -126,12 +126,19 @@ static int prepare_moved(struct fs *fs, struct end *from, struct end *to)
 		return r;
 	if (lower) {
 		r = set_redirect(fs, from, to, lower, ref->fd);
-		return r < 0 ? r : names_moved(fs, node);
+		if (r == 0)
+			names_moved(fs, node);
+		return r;
 	}
 	r = lower_type_at(to, &type);
 	if (r < 0 || !S_ISDIR(type))
 		return r < 0 ? r : 0;
 	return opaque_set(&fs->upper.caps.style, ref->fd);
+}
+
+static int is_dir(const struct end *end)
+{
+	return end->entry.node && S_ISDIR(end->entry.node->type);
 }
 
 /* Puts an empty directory in the place of one that shows none but holds whiteouts. */
@@ -418,9 +425,14 @@ static int replace(struct fs *fs, struct end *from, struct end *to)
 	r = node_add_alias(from->entry.node, to->dir, to->name);
 	if (r < 0)
 		return r;
+	/* A file that is replaced has a name less. */
+	if (to->entry.node)
+		linked_begin(&fs->linked, to->entry.node->ino);
 	lock_both(from->dir, to->dir);
 	replaced = replace_and_move(fs, from, to, whiteout);
 	unlock_both(from->dir, to->dir);
+	if (to->entry.node)
+		linked_end(&fs->linked, to->entry.node->ino, replaced < 0 ? LINKED_LOST : -1);
 	if (replaced < 0) {
 		node_remove_alias(from->entry.node, to->dir, to->name);
 		return replaced;
@@ -463,6 +475,19 @@ static int check_protection(struct fs *fs, struct end *end)
 	return r == 0 && end->entry.node ? protect_check(fs, end->entry.node, PROTECT_ANY) : r;
 }
 
+/* Both ends' directories count those in them: they have changed places, or one has moved. */
+static void tally_end(struct end *from, struct end *to, bool is_exchange, int r)
+{
+	int moved = is_dir(from) - (is_exchange ? is_dir(to) : 0);
+	int replaced = is_exchange ? 0 : is_dir(to);
+	bool is_lost = r < 0 && (is_dir(from) || is_dir(to));
+
+	if (r < 0)
+		moved = replaced = 0;
+	node_tally_end(from->dir, is_lost ? TALLY_LOST : -moved);
+	node_tally_end(to->dir, is_lost ? TALLY_LOST : moved - replaced);
+}
+
 int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
 	      const char *newname, unsigned int flags)
 {
@@ -486,9 +511,13 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 		r = open_end(fs, &from);
 	if (r == 0)
 		r = open_end(fs, &to);
-	if (r == 0)
-		r = flags & RENAME_EXCHANGE ? exchange(fs, &from, &to) : replace(fs, &from, &to);
+	if (r < 0)
+		return r;
+	node_tally_begin(olddir);
+	node_tally_begin(newdir);
+	r = flags & RENAME_EXCHANGE ? exchange(fs, &from, &to) : replace(fs, &from, &to);
 	node_names_changed(olddir);
 	node_names_changed(newdir);
+	tally_end(&from, &to, flags & RENAME_EXCHANGE, r);
 	return r;
 }

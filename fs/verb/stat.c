@@ -17,11 +17,18 @@
 static int merged_nlink(struct fs *fs, struct node *dir, struct stat *st)
 {
 	cleanup_listing struct listing *listing = NULL;
-	int r = dir_list(fs, dir, true, &listing);
+	unsigned int mark;
+	int n = node_tally(dir, &mark);
+	int r = n < 0 ? dir_list(fs, dir, true, &listing) : 0;
 
-	if (r == 0)
-		st->st_nlink = 2 + listing_subdirs(listing);
-	return r;
+	if (r < 0)
+		return r;
+	if (n < 0) {
+		n = (int)listing_subdirs(listing);
+		node_tally_keep(dir, mark, n);
+	}
+	st->st_nlink = 2 + (nlink_t)n;
+	return 0;
 }
 
 /* Link count of a directory. */
@@ -44,21 +51,13 @@ static int dir_nlink(struct fs *fs, struct node *dir, bool has_upper, struct sta
 /* Link count of a file that is not in upper: lower names that show. */
 static int lower_nlink(struct fs *fs, struct node *node, struct lower_obj *lower, struct stat *st)
 {
-	int links;
+	int links = 0;
 
-	pthread_mutex_lock(&node->lock);
-	links = node->is_removed ? 0 : node->lower_links;
-	pthread_mutex_unlock(&node->lock);
-	if (links < 0 && st->st_nlink > 1) {
-		links = names_visible(fs, lower, NULL, NULL);
-		if (links < 0)
-			return links;
-		pthread_mutex_lock(&node->lock);
-		node->lower_links = links;
-		pthread_mutex_unlock(&node->lock);
-	}
-	if (links >= 0)
-		st->st_nlink = (nlink_t)links;
+	if (!node_is_removed(node))
+		links = st->st_nlink > 1 ? names_count(fs, lower) : (int)st->st_nlink;
+	if (links < 0)
+		return links;
+	st->st_nlink = (nlink_t)links;
 	return 0;
 }
 

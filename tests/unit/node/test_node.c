@@ -289,9 +289,36 @@ static void test_threads(void)
 	end();
 }
 
+static void test_tally(void)
+{
+	struct node *dir;
+	unsigned int mark;
+
+	begin();
+	dir = make(1, S_IFDIR);
+	assert_eq(node_tally(dir, &mark), -1);
+	/* What comes while they are counted may be counted or not. */
+	node_tally_begin(dir);
+	node_tally_keep(dir, mark, 2);
+	node_tally_end(dir, 1);
+	node_tally_keep(dir, mark, 2);
+	assert_eq(node_tally(dir, &mark), -1);
+	node_tally_keep(dir, mark, 2);
+	assert_eq(node_tally(dir, &mark), 2);
+	node_tally_begin(dir);
+	node_tally_end(dir, 1);
+	assert_eq(node_tally(dir, &mark), 3);
+	node_tally_begin(dir);
+	node_tally_end(dir, TALLY_LOST);
+	assert_eq(node_tally(dir, &mark), -1);
+	node_unref(dir);
+	end();
+}
+
 int main(void)
 {
 	scratch_begin();
+	test_tally();
 	test_references();
 	test_lookups();
 	test_directories_are_kept_by_names();
