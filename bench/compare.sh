@@ -70,6 +70,7 @@ jobs() {
 	timed read-first tar -cf "$work/disk/read.tar" lower
 	timed read-again tar -cf "$work/disk/read.tar" lower
 	timed create-small tar -xf "$work/small.tar" -C small
+	# shellcheck disable=SC2016 # the other shell's
 	timed create-flat sh -c 'cd flat && for i in $(seq 4000); do : >"new$i"; done'
 	timed rm-flat rm -rf flat
 	timed untar tar -xf "$tarball" -C unpacked

@@ -162,6 +162,14 @@ static int outlive(struct supervision *s)
 	return count_crash(s, has_served) ? GOES_ON : -EIO;
 }
 
+/* The kernel has ended the connection, as an unmount does: a worker that serves sees that, and says
+ * so. */
+static void let_go(struct supervision *s)
+{
+	s->is_over = true;
+	s->supervisor->let_go(s->supervisor->context);
+}
+
 static int hear_worker(struct supervision *s)
 {
 	char text[MOUNT_NOTE_TEXT];
@@ -174,6 +182,8 @@ static int hear_worker(struct supervision *s)
 			s->supervisor->ready(s->supervisor->context, &s->shared->note.dev);
 		s->is_up = true;
 	}
+	if (text[0] == TALK_OVER && text[1] == '\0')
+		let_go(s);
 	return GOES_ON;
 }
 
@@ -259,13 +269,6 @@ static void hear_signal(struct supervision *s)
 		unmount(s);
 }
 
-/* The kernel has ended the connection, as an unmount does: the worker sees that by itself. */
-static void let_go(struct supervision *s)
-{
-	s->is_over = true;
-	s->supervisor->let_go(s->supervisor->context);
-}
-
 static int run(struct supervision *s)
 {
 	int r = start(s, false, -1, &s->worker);
@@ -273,8 +276,12 @@ static int run(struct supervision *s)
 	if (r < 0)
 		return r;
 	for (;;) {
-		/* Of the device, that it is an error to use it. */
-		int device = s->is_up && !s->is_over ? s->supervisor->fuse_fd : -1;
+		/*
+		 * Of the device, that it is an error to use it; but as it wakes whoever polls it
+		 * at each request, only while no worker is there to say so.
+		 */
+		bool is_served = s->worker.pid && s->worker.is_ready;
+		int device = s->is_up && !s->is_over && !is_served ? s->supervisor->fuse_fd : -1;
 		struct pollfd fds[3] = { { .fd = s->signal_fd, .events = POLLIN },
 					 { .fd = s->worker.talk, .events = POLLIN },
 					 { .fd = device } };

@@ -307,13 +307,19 @@ static bool wait_over(struct loop *loop, int fd)
 	unsigned long n_served = 0;
 
 	for (;;) {
-		struct pollfd fds[3] = { { .fd = loop->over, .events = POLLIN },
+		/* Where no thread looks at the device, which wakes whoever polls it at each
+		 * request. */
+		int device = is_crowded ? fuse_session_fd(loop->session) : -1;
+		struct pollfd fds[4] = { { .fd = loop->over, .events = POLLIN },
 					 { .fd = fd, .events = POLLIN },
-					 { .fd = loop->crowded, .events = POLLIN } };
-		int n = poll(fds, 3, is_crowded ? PATIENCE_MS : -1);
+					 { .fd = loop->crowded, .events = POLLIN },
+					 { .fd = device } };
+		int n = poll(fds, 4, is_crowded ? PATIENCE_MS : -1);
 
-		if (n > 0 && (fds[0].revents || fds[1].revents))
-			return fds[0].revents;
+		if (n > 0 && (fds[0].revents || fds[3].revents))
+			return true;
+		if (n > 0 && fds[1].revents)
+			return false;
 		if (n >= 0)
 			is_crowded = relieve(loop, &n_served);
 	}
@@ -351,6 +357,8 @@ static enum loop_end wait_supervised(struct loop *loop, int talk)
 		else if (*text == TALK_HAND_OVER)
 			return LOOP_HAND_OVER;
 	}
+	if (talk >= 0)
+		talk_say(talk, TALK_OVER);
 	return LOOP_OVER;
 }
 

@@ -13,6 +13,7 @@ enum talk {
 	/* by a worker */
 	TALK_ABLE = 'a', /* an executed one: it can take over, and waits for the word */
 	TALK_READY = 'r', /* it answers requests */
+	TALK_OVER = 'o', /* the mount is gone: it answers what it has, and ends */
 	/* to a worker */
 	TALK_GO = 'g', /* take over */
 	TALK_HAND_OVER = 'h', /* answer what you have, leave the rest to the next, and end */

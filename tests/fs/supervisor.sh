@@ -227,3 +227,20 @@ end_worker ABRT
 kill -TERM "$daemon"
 wait "$daemon" || fail "-f ended with $?"
 grep -q "killed by signal 9 (Killed)" said && grep -q "killed by signal 6 (Aborted)" said || fail "the log: $(cat said)"
+
+# ---- it sleeps while others work ----
+
+rm -rf u w
+mkdir u w
+mount_cairnfs -o lowerdir=l,upperdir=u,workdir=w m
+switches() {
+	awk '/^voluntary_ctxt_switches/ { print $2 }' "/proc/$(supervisor)/status"
+}
+before=$(switches)
+for i in $(seq 300); do
+	: >"m/$i"
+done
+rm m/[0-9]*
+# Requests are the worker's: the device wakes whoever polls it, be it for errors alone.
+[ $(($(switches) - before)) -lt 30 ] || fail "the supervisor was woken $(($(switches) - before)) times by 300 files"
+umount m
