@@ -6,7 +6,7 @@
  * within the file.
  *
  * What it cannot tell is another byte within a value: that is for who reads it.  Private to
- * fs/core/.
+ * fs/index/.
  */
 #ifndef INDEX_INDEX_CHECK_H
 #define INDEX_INDEX_CHECK_H

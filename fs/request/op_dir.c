@@ -206,7 +206,7 @@ void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t n
 struct dir_page {
 	fuse_req_t req;
 	bool is_plus;
-	unsigned int reading; /* the number of the reading it is part of (fs.h) */
+	unsigned int reading; /* the number of the reading it is part of (node/dir.h) */
 	char *bytes;
 	size_t size, used;
 	int error; /* why it has no more names; that they are too many is none */

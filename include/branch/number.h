@@ -7,11 +7,11 @@
  *                      branches, in the bits from 52 on, and the object's own number there; or,
  *                      by a chain index, numbers of the index
  *   2^61 to 2^62       lower objects of which that does not fit into so few bits: hashed
- *   from 2^62 on       born in upper, counted up (fs/state.h)
+ *   from 2^62 on       born in upper, counted up (survive/state.h)
  *
  * A lower object's number is a function of what the object is, so that every worker and every mount
  * of the same branches finds the same, and nothing about it has to be kept. With ino32_t others are
- * shown in their place (fs/ino32.h).
+ * shown in their place (survive/ino32.h).
  */
 #ifndef BRANCH_NUMBER_H
 #define BRANCH_NUMBER_H

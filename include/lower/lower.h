@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * The lower tree of a union: all read-only branches seen as one tree, with
- * whiteouts, opaque marks and redirects resolved.  What is above it (fs/) thus
+ * whiteouts, opaque marks and redirects resolved.  What is above it (node/) thus
  * only ever merges two things: upper, and this.
  *
  * Two implementations, one interface: lower_of_dirs looks into the branch

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The state of a mount (fs/state_file.h), damaged: an inode's record is the one that was put or
+ * The state of a mount (survive/state_file.h), damaged: an inode's record is the one that was put or
  * none, and whatever is put from then on is found.
  */
 #include "survive/state_file.h"
