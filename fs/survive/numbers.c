@@ -74,7 +74,8 @@ void numbers_mark_copy(struct numbers *numbers, int fd, ino_t real, uint64_t ino
 
 uint64_t numbers_renew(struct numbers *numbers, ino_t real)
 {
-	uint64_t before, ino = state_renew(numbers->state, real, &before);
+	uint64_t before = 0;
+	uint64_t ino = state_renew(numbers->state, real, numbers->ino32 ? &before : NULL);
 
 	if (before)
 		ino32_drop(numbers->ino32, before);

@@ -413,7 +413,8 @@ uint64_t state_renew(struct state *state, ino_t real, uint64_t *before)
 	struct state_record record = { 0 };
 
 	pthread_mutex_lock(&state->lock);
-	*before = find_number(state, real);
+	if (before)
+		*before = find_number(state, real);
 	record.ino = new_number(state);
 	if (change(state, real, record) < 0)
 		record.ino = 0;

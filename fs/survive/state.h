@@ -73,7 +73,7 @@ uint64_t state_set(struct state *state, ino_t real, uint64_t ino);
 
 /*
  * Gives an inode that is another object's from now on a new number, which is returned; 0: out of
- * memory. *before is the one it had, or 0.
+ * memory. *before (if not NULL, which saves a look) is the one it had, or 0.
  */
 uint64_t state_renew(struct state *state, ino_t real, uint64_t *before);
 

@@ -26,14 +26,19 @@ static void raise_permitted(void)
 
 void creds_assume(const struct upper *upper, const struct caller *caller)
 {
-	syscall(SYS_setfsgid, caller->gid);
+	if (caller->gid != upper->gid)
+		syscall(SYS_setfsgid, caller->gid);
+	if (caller->uid == upper->uid)
+		return;
 	syscall(SYS_setfsuid, caller->uid);
-	if (upper->config->loses_caps && geteuid() == 0)
+	if (upper->config->loses_caps && upper->uid == 0)
 		raise_permitted();
 }
 
-void creds_drop(void)
+void creds_drop(const struct upper *upper, const struct caller *caller)
 {
-	syscall(SYS_setfsuid, geteuid());
-	syscall(SYS_setfsgid, getegid());
+	if (caller->uid != upper->uid)
+		syscall(SYS_setfsuid, upper->uid);
+	if (caller->gid != upper->gid)
+		syscall(SYS_setfsgid, upper->gid);
 }

@@ -14,8 +14,11 @@ struct caller {
 	mode_t umask;
 };
 
-/* The calling thread creates files as `caller` from here to creds_drop. */
+/*
+ * The calling thread creates files as `caller` from here to creds_drop, by the same caller. Nothing
+ * is asked of the kernel where that is who we are.
+ */
 void creds_assume(const struct upper *upper, const struct caller *caller);
-void creds_drop(void);
+void creds_drop(const struct upper *upper, const struct caller *caller);
 
 #endif

@@ -17,7 +17,12 @@ static const char groups_name[] = "groups";
 
 void upper_init(struct upper *upper, const struct fs_config *config)
 {
-	*upper = (struct upper){ .config = config, .staging = -1, .groups = -1, .orphans = -1 };
+	*upper = (struct upper){ .config = config,
+				 .uid = geteuid(),
+				 .gid = getegid(),
+				 .staging = -1,
+				 .groups = -1,
+				 .orphans = -1 };
 	pthread_mutex_init(&upper->orphans_lock, NULL);
 }
 

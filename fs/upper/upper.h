@@ -18,6 +18,8 @@
 
 struct upper {
 	const struct fs_config *config;
+	uid_t uid; /* who we are, for as long as the mount lives */
+	gid_t gid;
 	struct caps caps; /* constant once the mount is open */
 	struct stack_id stack_id; /* constant; part of an origin mark */
 	/* Directories in the work directory; -1 without a top branch. */

@@ -104,7 +104,7 @@ static int make(struct fs *fs, const struct thing *thing, int parent, int dirfd,
 		return make_object(newborn, mode, dirfd, name);
 	creds_assume(&fs->upper, thing->caller);
 	r = make_object(newborn, mode, dirfd, name);
-	creds_drop();
+	creds_drop(&fs->upper, thing->caller);
 	return r;
 }
 

@@ -49,18 +49,8 @@ static int has_other_alias(struct node *node, struct node *dir, const char *name
 	}
 }
 
-/* How many names a file in lower still has that show; of most it is known without looking. */
-static int links_left(struct fs *fs, struct lower_obj *lower)
-{
-	struct stat st;
-	int r = lower_stat(lower, &st);
-
-	if (r < 0)
-		return r;
-	return st.st_nlink > 1 ? names_count(fs, lower) : 0;
-}
-
-void remove_note(struct fs *fs, struct node *node, struct node *dir, const char *name)
+void remove_note(struct fs *fs, struct node *node, nlink_t n_links, struct node *dir,
+		 const char *name)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;
 	int left;
@@ -69,7 +59,10 @@ void remove_note(struct fs *fs, struct node *node, struct node *dir, const char 
 	node_names_changed(dir);
 	if (!S_ISDIR(node->type) && !node_has_upper(node))
 		lower = node_lower(node);
-	left = lower ? links_left(fs, lower) : has_other_alias(node, dir, name);
+	if (!lower)
+		left = has_other_alias(node, dir, name);
+	else
+		left = n_links > 1 ? names_count(fs, lower) : 0;
 	pthread_mutex_lock(&node->lock);
 	/* If it cannot be found out (the name is gone all the same), it is when it is asked for. */
 	node->is_removed = left == 0;
@@ -144,7 +137,8 @@ static int may_unlink(struct node *node, struct node *dir, const char *name, con
 static int take_name(struct fs *fs, struct node *node, struct node *dir, int dirfd,
 		     const char *name, struct lower_obj *lower, struct stat *st)
 {
-	int whiteout = lower_has(lower, name);
+	/* What is not in upper was found by this name in lower, which does not change. */
+	int whiteout = node_has_upper(node) ? lower_has(lower, name) : 1;
 	int r = whiteout < 0 ? whiteout : verdict_on(dirfd, name, st);
 
 	if (r < 0)
@@ -158,8 +152,9 @@ static int take_name(struct fs *fs, struct node *node, struct node *dir, int dir
 	return make_orphan(fs, node, st->st_ino, dirfd, name, whiteout);
 }
 
-static int remove_name(struct fs *fs, struct node *node, struct node *dir, const char *name)
+static int remove_name(struct fs *fs, const struct entry *entry, struct node *dir, const char *name)
 {
+	struct node *node = entry->node;
 	cleanup_lower_obj struct lower_obj *lower = node_lower(dir);
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat st;
@@ -189,7 +184,7 @@ static int remove_name(struct fs *fs, struct node *node, struct node *dir, const
 	if (r == 0 && st.st_nlink > 1 && !is_dir)
 		node_links_changed(node);
 	if (r == 0)
-		remove_note(fs, node, dir, name);
+		remove_note(fs, node, entry->st.st_nlink, dir, name);
 	/* A listing of before is known to be stale by now. */
 	if (is_dir)
 		node_tally_end(dir, r < 0 ? TALLY_LOST : -1);
@@ -205,7 +200,7 @@ int fs_unlink(struct fs *fs, struct node *dir, const char *name)
 		return r < 0 ? r : -ENOENT;
 	if (S_ISDIR(entry.node->type))
 		return -EISDIR;
-	return remove_name(fs, entry.node, dir, name);
+	return remove_name(fs, &entry, dir, name);
 }
 
 int fs_rmdir(struct fs *fs, struct node *dir, const char *name)
@@ -218,5 +213,5 @@ int fs_rmdir(struct fs *fs, struct node *dir, const char *name)
 	if (!S_ISDIR(entry.node->type))
 		return -ENOTDIR;
 	r = remove_check_empty(fs, entry.node);
-	return r < 0 ? r : remove_name(fs, entry.node, dir, name);
+	return r < 0 ? r : remove_name(fs, &entry, dir, name);
 }

@@ -446,7 +446,7 @@ static int replace(struct fs *fs, struct end *from, struct end *to)
 	if (whiteout && to->entry.node && fs->upper.caps.style.format == WHITEOUT_XATTR)
 		node_links_changed(from->entry.node); /* it had one more for a moment */
 	if (to->entry.node)
-		remove_note(fs, to->entry.node, to->dir, to->name);
+		remove_note(fs, to->entry.node, to->entry.st.st_nlink, to->dir, to->name);
 	node_remove_alias(from->entry.node, from->dir, from->name);
 	return 0;
 }

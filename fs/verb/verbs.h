@@ -97,7 +97,7 @@ int fs_rmdir(struct fs *fs, struct node *dir, const char *name);
 int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct node *newdir,
 	      const char *newname, unsigned int flags);
 
-/* --- one object (stat.c, attr.c, xattr.c, flags.c, data.c) --- */
+/* --- one object (stat.c, attr.c, extended.c, flags.c, data.c) --- */
 
 int fs_getattr(struct fs *fs, struct node *node, struct stat *ret);
 

@@ -56,6 +56,8 @@ static int copy_directory(struct layer_tree *tree, const char *path, int from, i
 	struct stat st;
 	int r = fd_stat(from, NULL, &st);
 
+	if (r == 0 && !S_ISDIR(st.st_mode))
+		r = -ENOTDIR;
 	if (r == 0 && mkdirat(dirfd, name, 0700) < 0)
 		r = -errno;
 	if (r < 0)
