@@ -7,7 +7,7 @@
 
 /*
  * Moves every layer, chain, blob and container directory that the committed
- * state does not mention into `staging`.  Begins and ends a write transaction.
+ * state does not mention into `workspace`.  Begins and ends a write transaction.
  */
 int store_collect(struct store *store, struct workspace *workspace, struct error *error);
 

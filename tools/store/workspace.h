@@ -14,7 +14,7 @@ int workspace_begin(struct store *store, struct error *error, struct workspace *
 /* Removes it with all that is in it; harmless when there is none. */
 void workspace_end(struct workspace *workspace);
 
-/* Gives `name` of `staging` up to `dirfd` as `to`; what is there by that name is moved away. */
+/* Gives `name` of the workspace up to `dirfd` as `to`; what is there by that name is moved away. */
 int workspace_publish(struct workspace *workspace, const char *name, int dirfd, const char *to);
 
 #endif
