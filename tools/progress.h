@@ -14,6 +14,7 @@ struct progress {
 	struct timespec began, drew;
 };
 
+/* Shows nothing yet; what is shown is one line, and only on a terminal. */
 void progress_begin(struct progress *progress);
 /* `total` 0: not known.  Draws at most ten times a second. */
 void progress_step(struct progress *progress, uint64_t done, uint64_t total);

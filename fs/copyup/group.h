@@ -3,6 +3,8 @@
  * Notes of copy-ups of files with several names. The copy has a name in the work directory, by the
  * file's number, from before its first name is in upper until all are; what a crash has left is
  * completed when the next worker begins (verb/recover.h), or when one of the names is looked up.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef COPYUP_GROUP_H
 #define COPYUP_GROUP_H

@@ -9,6 +9,8 @@
  * file whatever we answer, and sends it (SETATTR) when it writes the inode back, which is before
  * or after the pages, or not at all if the clock stood still between two changes. So nothing else
  * moves that time in upper: what is sent last is what the kernel has shown.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef COPYUP_MTIME_H
 #define COPYUP_MTIME_H

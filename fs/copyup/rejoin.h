@@ -3,6 +3,8 @@
  * Names of a lower file of which others have its copy already, as a crash or an error in the middle
  * of copying up has left them: a name that is looked up is given the copy first. So whoever gets at
  * files by names goes by these, and not by lookup_find itself.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef COPYUP_REJOIN_H
 #define COPYUP_REJOIN_H

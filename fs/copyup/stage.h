@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The copy of a lower object, as it is made in the staging directory. */
+/*
+ * The copy of a lower object, as it is made in the staging directory.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef COPYUP_STAGE_H
 #define COPYUP_STAGE_H
 

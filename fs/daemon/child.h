@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* A worker as its supervisor has it: a child process that it talks to. */
+/*
+ * A worker as its supervisor has it: a child process that it talks to.
+ *
+ * The processes that call these have one thread.
+ */
 #ifndef DAEMON_CHILD_H
 #define DAEMON_CHILD_H
 

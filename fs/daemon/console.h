@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The terminal or pipe of whoever called us. */
+/*
+ * The terminal or pipe of whoever called us.
+ *
+ * The processes that call these have one thread.
+ */
 #ifndef DAEMON_CONSOLE_H
 #define DAEMON_CONSOLE_H
 

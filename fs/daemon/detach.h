@@ -4,6 +4,8 @@
  * mounted on them or below, our own mount among it, and without keeping their filesystems from
  * being unmounted. It takes the right to mount (open_tree(2), OPEN_TREE_CLONE); where that is
  * missing a directory stays what it is.
+ *
+ * The processes that call these have one thread.
  */
 #ifndef DAEMON_DETACH_H
 #define DAEMON_DETACH_H

@@ -5,6 +5,8 @@
  * All are opened before the daemon leaves the caller's directory, and stay
  * open for the life of the mount: an engine may detach them from its own
  * mount namespace as soon as the command returns.
+ *
+ * The processes that call these have one thread.
  */
 #ifndef DAEMON_DIRECTORIES_H
 #define DAEMON_DIRECTORIES_H

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The mount itself. */
+/*
+ * The mount itself.
+ *
+ * The processes that call these have one thread.
+ */
 #ifndef DAEMON_MOUNT_H
 #define DAEMON_MOUNT_H
 

@@ -5,6 +5,8 @@
  * Option names and meanings are those of overlayfs and fuse-overlayfs; those
  * that mount(8) and container engines pass along are accepted, everything
  * else is refused by name.
+ *
+ * The processes that call these have one thread.
  */
 #ifndef DAEMON_OPTIONS_H
 #define DAEMON_OPTIONS_H

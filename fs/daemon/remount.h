@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Other flags for a mount that is there: what `mount -o remount` asks of us. */
+/*
+ * Other flags for a mount that is there: what `mount -o remount` asks of us.
+ *
+ * The processes that call these have one thread.
+ */
 #ifndef DAEMON_REMOUNT_H
 #define DAEMON_REMOUNT_H
 

@@ -9,6 +9,8 @@
  * with -1 for what there is not, and an m behind a branch that an id-mapped mount shows.
  * It does not open any path of the other options, which may mean something else by
  * now, or nothing.
+ *
+ * The processes that call these have one thread.
  */
 #ifndef DAEMON_SUCCESSOR_H
 #define DAEMON_SUCCESSOR_H

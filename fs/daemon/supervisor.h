@@ -4,6 +4,8 @@
  * request and the state that workers share, starts a worker, and starts
  * another when that one dies or, on SIGUSR2, from the program that is installed
  * now.  It looks into no request and no file.
+ *
+ * The processes that call these have one thread.
  */
 #ifndef DAEMON_SUPERVISOR_H
 #define DAEMON_SUPERVISOR_H

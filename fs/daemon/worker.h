@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The worker: opens the branches as one tree, and answers requests. */
+/*
+ * The worker: opens the branches as one tree, and answers requests.
+ *
+ * The processes that call these have one thread.
+ */
 #ifndef DAEMON_WORKER_H
 #define DAEMON_WORKER_H
 

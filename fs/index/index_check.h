@@ -7,6 +7,8 @@
  *
  * What it cannot tell is another byte within a value: that is for who reads it.  Private to
  * fs/index/.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef INDEX_INDEX_CHECK_H
 #define INDEX_INDEX_CHECK_H

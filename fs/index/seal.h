@@ -3,6 +3,8 @@
  * The seal at the end of a file: 16 bytes that say what file it is, and the XXH3-128 (canonical
  * form) of everything before them.  Damage anywhere is seen by it before LMDB, which maps its files
  * and trusts its pointers, opens the file.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef INDEX_SEAL_H
 #define INDEX_SEAL_H

@@ -3,6 +3,8 @@
  * A file that is read whole, into memory, and replaced whole.  What is read holds up or is refused;
  * what happens to the file later reaches nobody who has read it.  The caller sees to it that nobody
  * reads or replaces it while it is replaced.
+ *
+ * An object is for one thread at a time.
  */
 #ifndef INDEX_SEALED_H
 #define INDEX_SEALED_H
@@ -38,6 +40,7 @@ bool sealed_is_current(const struct sealed *sealed, int dirfd, const char *name)
  */
 int sealed_write(struct sealed *sealed, int dirfd, const char *name, const char *old);
 
+/* Lets go of the memory; the file stays as it is. Twice is once. */
 void sealed_done(struct sealed *sealed);
 
 #endif

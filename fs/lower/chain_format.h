@@ -3,6 +3,8 @@
  * The bytes of a chain index, as doc/index-format.md gives them: every number
  * little-endian and of stated width, except in keys, where big-endian numbers
  * make the order of keys the order of numbers.  Private to fs/lower/.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef LOWER_CHAIN_FORMAT_H
 #define LOWER_CHAIN_FORMAT_H

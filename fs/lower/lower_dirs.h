@@ -76,6 +76,7 @@ struct finding {
 	struct stat top; /* of the first place */
 };
 
+/* Lets go of what was found and not made an object. */
 void finding_done(struct finding *finding);
 #define cleanup_finding CLEANUP(finding_done)
 
@@ -98,6 +99,7 @@ int links_names(struct lower_obj *obj, int (*each)(void *context, const char *pa
 /* Number of visible names of a file of which its branch says that it has several; or -errno. */
 int links_visible(struct lower_obj *obj);
 
+/* Lets go of what is known of linked files, when no object is left. */
 void links_free(struct dirs *dirs);
 
 #endif

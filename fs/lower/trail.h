@@ -29,6 +29,7 @@ struct trail *trail_new(struct trail *above, const char *name);
 /* The trail of a path of any number of components, none of them dots; NULL: out of memory. */
 struct trail *trail_of_path(const char *path);
 
+/* A reference more, which is returned. */
 struct trail *trail_ref(struct trail *trail);
 /* Accepts NULL.  `fds` is where its descriptor is kept. */
 void trail_unref(struct trail *trail, struct fdcache *fds);

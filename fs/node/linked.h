@@ -32,6 +32,7 @@ struct linked {
 	} changes[LINKED_BUCKETS];
 };
 
+/* Empty; and gives its memory back, when nobody uses it any more. */
 void linked_init(struct linked *linked);
 void linked_done(struct linked *linked);
 

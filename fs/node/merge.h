@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which lower directory a directory of upper merges with. */
+/*
+ * Which lower directory a directory of upper merges with.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef NODE_MERGE_H
 #define NODE_MERGE_H
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * Where lower names are in the union: for files that have several.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef NODE_NAMES_H
 #define NODE_NAMES_H

@@ -106,6 +106,7 @@ struct nodes {
 	void *changed_context;
 };
 
+/* Empty, for one thread. `orphan_gone` as of the struct, called with `context`. */
 void nodes_init(struct nodes *nodes, struct fdcache *fds,
 		void (*orphan_gone)(void *context, uint64_t ino), void *context);
 /* Frees every node, whoever still knew it, and leaves the ledger alone. */
@@ -121,6 +122,7 @@ struct node *nodes_get(struct nodes *nodes, uint64_t ino);
  */
 struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new);
 
+/* A reference more, which is returned; and one less, with which the node may go. */
 struct node *node_ref(struct node *node);
 /* Accepts NULL. */
 void node_unref(struct node *node);

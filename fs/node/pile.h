@@ -2,6 +2,8 @@
 /*
  * Nodes that are still to be seen to, the last one put first.  Trees may be of any depth, so what
  * goes through them has its way on a pile and not on the stack.
+ *
+ * An object is for one thread at a time.
  */
 #ifndef NODE_PILE_H
 #define NODE_PILE_H
@@ -27,6 +29,7 @@ struct node *pile_take(struct pile *pile);
 int pile_climb(struct pile *pile, struct fs *fs, struct node *dir,
 	       bool (*is_there)(struct fs *fs, struct node *dir));
 
+/* Gives the references that are left back, and the memory. */
 void pile_done(struct pile *pile);
 #define cleanup_pile CLEANUP(pile_done)
 

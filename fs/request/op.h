@@ -2,6 +2,8 @@
 /*
  * FUSE requests: decoded, handed to one verb, replied to.  Nothing here takes
  * a decision or a lock.
+ *
+ * Handlers run in any thread, each for one request.
  */
 #ifndef REQUEST_OP_H
 #define REQUEST_OP_H

@@ -19,6 +19,8 @@ struct seeker {
 	pthread_t thread;
 };
 
+/* For the session of `fuse_fd`, an open /dev/fuse that must outlive it; it starts its thread when
+ * needed. */
 void seeker_init(struct seeker *seeker, int fuse_fd);
 
 /* When no requests are answered any more, and while the session is still there. */

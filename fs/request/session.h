@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* libfuse's session: mounting by it, and serving what is mounted. */
+/*
+ * libfuse's session: mounting by it, and serving what is mounted.
+ *
+ * For the thread that mounts, or serves.
+ */
 #ifndef REQUEST_SESSION_H
 #define REQUEST_SESSION_H
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The memory that all workers of a mount and their supervisor share: a memfd. */
+/*
+ * The memory that all workers of a mount and their supervisor share: a memfd.
+ *
+ * Each field has one writer at a time, or is atomic.
+ */
 #ifndef REQUEST_SHARED_H
 #define REQUEST_SHARED_H
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a worker is given by whoever started it, and by which signals it may be ended. */
+/*
+ * What a worker is given by whoever started it, and by which signals it may be ended.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef REQUEST_SUPERVISED_H
 #define REQUEST_SUPERVISED_H
 

@@ -2,6 +2,8 @@
 /*
  * The socket by which a worker and its supervisor talk, and what a worker exits with. The worker
  * alone has its end open, so that the end of the talk is the end of the worker.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef REQUEST_TALK_H
 #define REQUEST_TALK_H

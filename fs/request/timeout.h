@@ -3,6 +3,8 @@
  * How long the kernel waits for answers, on machines where it was told not to for ever (Linux 6.16,
  * Documentation/admin-guide/sysctl/fs.rst): a request that has had none for so long ends the
  * connection, and with it the mount. The kernel looks every 15 seconds, and counts less as 15.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef REQUEST_TIMEOUT_H
 #define REQUEST_TIMEOUT_H

@@ -2,6 +2,8 @@
 /*
  * Whiteouts that are put into upper, with the names of the directory held (node->names of the
  * `dirfd` in question). 0 or negative errno.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef UPPER_HIDE_H
 #define UPPER_HIDE_H

@@ -6,6 +6,8 @@
  * it in an xattr of 24 bytes, little-endian: the number, the identity of the
  * stack of branches it is a number of, and the inode number of the file
  * itself, so that a copy of the file made behind our back is no second claim.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef UPPER_ORIGIN_H
 #define UPPER_ORIGIN_H

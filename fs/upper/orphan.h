@@ -2,6 +2,8 @@
 /*
  * Names in the orphan directory, where objects stay that have no name any more and are still in
  * use: each by its inode number in hexadecimal. Notes of groups (copyup/group.h) are named alike.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef UPPER_ORPHAN_H
 #define UPPER_ORPHAN_H

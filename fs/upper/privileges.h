@@ -2,6 +2,8 @@
 /*
  * What a write of ours takes from a file although nobody meant it to: setuid, setgid and file
  * capabilities, to be given back afterwards.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef UPPER_PRIVILEGES_H
 #define UPPER_PRIVILEGES_H

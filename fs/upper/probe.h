@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What the filesystem of upper and the kernel can do; found out by trying, once for a mount. */
+/*
+ * What the filesystem of upper and the kernel can do; found out by trying, once for a mount.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef UPPER_PROBE_H
 #define UPPER_PROBE_H
 

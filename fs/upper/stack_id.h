@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Which branches a mount is of: lower objects' numbers mean nothing in another stack. */
+/*
+ * Which branches a mount is of: lower objects' numbers mean nothing in another stack.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef UPPER_STACK_ID_H
 #define UPPER_STACK_ID_H
 

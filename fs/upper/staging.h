@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* New things are made in the staging directory, then put in their place in one step. */
+/*
+ * New things are made in the staging directory, then put in their place in one step.
+ *
+ * An object is for one thread at a time.
+ */
 #ifndef UPPER_STAGING_H
 #define UPPER_STAGING_H
 
@@ -26,6 +30,7 @@ void staged_init(struct upper *upper, struct staged *ret);
  */
 int staged_init_like(struct upper *upper, int dirfd, struct staged *ret);
 
+/* Removes what was made and not published; harmless for one that is zeroed. */
 void staged_done(struct staged *staged);
 #define cleanup_staged CLEANUP(staged_done)
 

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What upper says of one name in one of its directories. */
+/*
+ * What upper says of one name in one of its directories.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef UPPER_VERDICT_H
 #define UPPER_VERDICT_H
 

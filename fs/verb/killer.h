@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a change of a file takes from it besides, as write(2) does: setuid and setgid. */
+/*
+ * What a change of a file takes from it besides, as write(2) does: setuid and setgid.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef VERB_KILLER_H
 #define VERB_KILLER_H
 

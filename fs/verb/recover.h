@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What a worker does of what the one before it has left; before it answers requests. */
+/*
+ * What a worker does of what the one before it has left; before it answers requests.
+ *
+ * For one thread, before the mount is served.
+ */
 #ifndef VERB_RECOVER_H
 #define VERB_RECOVER_H
 

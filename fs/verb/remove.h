@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All functions may be called from any thread. */
 #ifndef VERB_REMOVE_H
 #define VERB_REMOVE_H
 

@@ -87,9 +87,14 @@ int fs_create(struct fs *fs, struct node *dir, const char *name, const struct ne
 int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller *caller,
 	       struct entry *ret);
 
+/*
+ * Gives a file another name: as link(2). -EPERM for a directory; *ret is told of the file, with a
+ * reference.
+ */
 int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name,
 	    struct entry *ret);
 
+/* Take a name away: -ENOENT, -EISDIR and -ENOTDIR, -ENOTEMPTY, -EPERM where it is protected. */
 int fs_unlink(struct fs *fs, struct node *dir, const char *name);
 int fs_rmdir(struct fs *fs, struct node *dir, const char *name);
 
@@ -99,6 +104,8 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 
 /* --- one object (stat.c, attr.c, extended.c, flags.c, data.c) --- */
 
+/* Attributes as the union has them; st_ino is the node's, st_dev means nothing. 0 or negative
+ * errno. */
 int fs_getattr(struct fs *fs, struct node *node, struct stat *ret);
 
 /*
@@ -138,9 +145,15 @@ int fs_birth(struct fs *fs, struct node *node, struct timespec *ret);
  */
 int fs_flags(struct fs *fs, struct node *node, unsigned int command, void *flags);
 
+/* Where a symbolic link leads, allocated; and statvfs(2) of upper, or without one of the topmost
+ * branch. */
 int fs_readlink(struct fs *fs, struct node *node, char **ret);
 int fs_statfs(struct fs *fs, struct statvfs *ret);
 
+/*
+ * As xattr_get, xattr_list, xattr_set and xattr_remove (base/xattr.h), by the names that are shown:
+ * marks and overrides are not, and those of a mount inside are escaped on disk (branch/nesting.h).
+ */
 ssize_t fs_xattr_get(struct fs *fs, struct node *node, const char *name, void *value, size_t size);
 ssize_t fs_xattr_list(struct fs *fs, struct node *node, char **ret);
 int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void *value, size_t size,

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Copies of what a file is made of. All return 0 or a negative errno. */
+/*
+ * Copies of what a file is made of. All return 0 or a negative errno.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef BASE_COPY_H
 #define BASE_COPY_H
 

@@ -59,6 +59,8 @@ void fd_open_stdio(void);
 /* A stream over a directory, positioned at its start; `dirfd` stays the caller's. */
 int fd_opendir(int dirfd, DIR **ret);
 
+/* fstatat(2) of `name` in `dirfd`, no symbolic link followed; of `dirfd` itself if `name` is NULL.
+ * 0 or -errno. */
 int fd_stat(int dirfd, const char *name, struct stat *ret);
 
 /*

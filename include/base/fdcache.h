@@ -32,6 +32,7 @@ struct fdcache {
 	size_t count, limit;
 };
 
+/* Keeps `limit` descriptors open at most, not counting those in use. */
 void fdcache_init(struct fdcache *cache, size_t limit);
 /* Every slot must have been dropped. */
 void fdcache_done(struct fdcache *cache);

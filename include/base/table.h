@@ -3,6 +3,8 @@
  * A hash table of objects that embed a table_link, keyed by a 64-bit hash.
  * Objects with equal hashes may coexist; the caller compares.  The table does
  * no locking and owns nothing.
+ *
+ * An object is for one thread at a time.
  */
 #ifndef BASE_TABLE_H
 #define BASE_TABLE_H

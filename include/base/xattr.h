@@ -5,6 +5,8 @@
  *
  * Results are negative errno as the system gives them (-ENODATA: no such
  * attribute; -EOPNOTSUPP: none here; -ERANGE: `size` is too small), or as said.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef BASE_XATTR_H
 #define BASE_XATTR_H

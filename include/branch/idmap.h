@@ -9,6 +9,8 @@
  * A branch may also be seen through an id-mapped mount, which shows the host's
  * ids of what has the container's: they are turned back where the branch is read,
  * so that all the rest has to do with the stored ones only.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef BRANCH_IDMAP_H
 #define BRANCH_IDMAP_H

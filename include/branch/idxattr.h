@@ -6,6 +6,8 @@
  *
  * The formats are the kernel's: posix_acl_xattr_header in linux/posix_acl_xattr.h,
  * vfs_cap_data in linux/capability.h. A value of another form is left as it is.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef BRANCH_IDXATTR_H
 #define BRANCH_IDXATTR_H

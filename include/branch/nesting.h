@@ -6,6 +6,8 @@
  * Documentation/filesystems/overlayfs.rst, "Nested overlayfs mounts"): what is
  * trusted.overlay.NAME in the mount is trusted.overlay.overlay.NAME on disk, and user.overlay.NAME
  * likewise.  Such a name is never a mark of the mount that shows it, at whatever depth.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef BRANCH_NESTING_H
 #define BRANCH_NESTING_H

@@ -8,6 +8,8 @@
  * pipe, socket, char-MAJOR-MINOR or block-MAJOR-MINOR (also with colons), for a
  * regular file that stands for something else.  containers/storage writes
  * user.containers.override_stat, fuse-overlayfs wrote the other two.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef BRANCH_OVERRIDE_H
 #define BRANCH_OVERRIDE_H

@@ -4,6 +4,8 @@
  * all kinds of objects (Linux Documentation/filesystems/overlayfs.rst, "redirect_dir" and
  * "Metadata only copy up"). A mark may have been written by anybody; what is no redirect is found
  * out here, and nobody else looks at its text but by what is below.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef BRANCH_REDIRECT_H
 #define BRANCH_REDIRECT_H

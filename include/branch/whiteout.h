@@ -16,6 +16,8 @@
  * A name that stands beside its own `.wh.` mark in one branch is visible, and
  * a directory so marked is opaque: the OCI image spec lets a whiteout speak of
  * lower layers only.  All results are 0 or negative errno unless said.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef BRANCH_WHITEOUT_H
 #define BRANCH_WHITEOUT_H

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Which run of the machine this is: what was written in an earlier one may have lost its latest
- * part. */
+ * part.
+ *
+ * All functions may be called from any thread.
+ */
 #ifndef HOST_BOOT_H
 #define HOST_BOOT_H
 

@@ -4,6 +4,8 @@
  * that only its owner can open is locked with flock(2), by a descriptor that lives as long as a
  * process of the mount does, and says which mount that is. Upper is locked itself, against mounts
  * with another work directory; as who may read it can do that too, it is then asked who did.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef HOST_CLAIM_H
 #define HOST_CLAIM_H

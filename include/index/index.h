@@ -87,6 +87,7 @@ void index_abort(struct index_txn *txn);
 int index_get(struct index_txn *txn, unsigned int table, const void *key, size_t key_size,
 	      struct index_value *ret);
 
+/* Puts a value in place of what is there; a failure is kept, and index_commit answers it. */
 void index_put(struct index_txn *txn, unsigned int table, const void *key, size_t key_size,
 	       const void *value, size_t value_size);
 /* Nothing happens when the key is absent. */

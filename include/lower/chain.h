@@ -4,6 +4,8 @@
  * one read-only file (doc/index-format.md).  Whiteouts, opaque marks and
  * redirects are resolved when it is built, so a lookup is one descent
  * whatever the number of branches, and the file is shared by every mount.
+ *
+ * All functions may be called from any thread.
  */
 #ifndef LOWER_CHAIN_H
 #define LOWER_CHAIN_H

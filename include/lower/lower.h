@@ -132,6 +132,7 @@ int lower_list(struct lower_obj *dir, struct listing **ret);
  */
 int lower_stat(struct lower_obj *obj, struct stat *ret);
 
+/* Where a symbolic link leads, allocated; -EINVAL for what is none. */
 int lower_readlink(struct lower_obj *obj, char **ret);
 
 /* As xattr_get and xattr_list; marks of union filesystems, and overrides, are not shown. */

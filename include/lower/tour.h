@@ -7,6 +7,8 @@
  *	r = tour_enter(&tour, root, 0);
  *	while (r == 0 && (entry = tour_next(&tour)))
  *		... tour.dir is its directory; tour_enter goes into it next, if it is one
+ *
+ * An object is for one thread at a time.
  */
 #ifndef LOWER_TOUR_H
 #define LOWER_TOUR_H
@@ -28,6 +30,7 @@ int tour_enter(struct tour *tour, struct lower_obj *dir, uint64_t number);
 /* The next name, good until the call after this one; NULL: there is none. */
 const struct listing_entry *tour_next(struct tour *tour);
 
+/* Ends it wherever it is. */
 void tour_done(struct tour *tour);
 
 /*

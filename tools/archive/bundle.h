@@ -32,6 +32,7 @@ enum bundle_scan { BUNDLE_SCANNED = 0, BUNDLE_NOT_PLAIN = 1 };
  */
 int bundle_of_tar(int fd, struct error *error, struct bundle **ret);
 
+/* Accepts NULL. */
 void bundle_free(struct bundle *bundle); /* accepts NULL */
 
 /* bundle_kind, or negative errno. */

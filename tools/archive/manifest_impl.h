@@ -28,6 +28,8 @@ int manifest_add_tag(struct manifest *manifest, const char *tag);
  */
 int manifest_end(struct manifest_reader *reader, const char *name, const struct digest *digest);
 
+/* Reads all manifests of an archive of the one form or the other. 0, or negative errno with the
+ * error set. */
 int manifest_read_docker(struct manifest_reader *reader);
 int manifest_read_oci(struct manifest_reader *reader);
 

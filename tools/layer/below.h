@@ -34,6 +34,7 @@ int below_begin(struct below *below, const int layers[], size_t n_layers);
  */
 int below_step(struct below *below, const char *name, int *ret);
 
+/* Lets go of it; harmless for one that is zeroed. */
 void below_done(struct below *below);
 #define cleanup_below CLEANUP(below_done)
 

@@ -26,6 +26,8 @@ struct layer_tree {
 	bool borrowed;
 };
 
+/* Begins with the open directory `root`, which stays the caller's. 0 or negative errno;
+ * layer_tree_done in any case. */
 int layer_tree_init(struct layer_tree *tree, int root, const struct layer_site *site,
 		    const int below[], size_t n_below, struct error *error);
 void layer_tree_done(struct layer_tree *tree);

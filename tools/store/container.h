@@ -19,6 +19,7 @@ struct container {
 	bool read_only;
 };
 
+/* Frees what the fields hold. */
 void container_done(struct container *container);
 
 /* A letter or digit, then letters, digits, '_', '.' and '-'; at most 128. */
@@ -37,6 +38,8 @@ enum { CONTAINER_ABSENT = 0, CONTAINER_FOUND = 1 };
  */
 int container_find(struct index_txn *txn, const char *key, struct container *ret);
 
+/* Writes the record, in place of the one there is: 0, -EILSEQ: a field is no UTF-8; or -ENOMEM. And
+ * removes one. */
 int container_save(struct index_txn *txn, const struct container *container);
 void container_delete(struct index_txn *txn, const char *id);
 

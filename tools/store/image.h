@@ -30,6 +30,7 @@ struct image {
 	size_t n_layers;
 };
 
+/* Frees what the fields hold. */
 void image_done(struct image *image);
 uint64_t image_size(const struct image *image);
 

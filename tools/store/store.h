@@ -34,6 +34,7 @@ enum store_table {
 	STORE_CONTAINERS, /* container id -> struct container */
 };
 
+/* Closes it: what is locked is free then. */
 void store_free(struct store *store); /* accepts NULL */
 
 /* index_begin, with `error` set on failure. */
