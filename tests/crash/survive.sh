@@ -314,7 +314,7 @@ after_job() {
 	tail -n "$(wc -l <result)" "expected.$job" >expected
 	same expected result
 	umount m
-	flock work true
+	flock work/owner true
 	find work ! -name "state.*" ! -name owner ! -path work >leftovers
 	[ ! -s leftovers ] || fail "$mode: $job: left in the work directory: $(cat leftovers)"
 	mount_job

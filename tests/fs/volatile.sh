@@ -9,7 +9,7 @@ need flock
 # unmounted: unmounts, and waits until the daemon has let go of the work directory too.
 unmounted() {
 	umount m
-	flock work true
+	flock work/owner true
 }
 
 cd "$TMP"

@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
-need setfattr getfattr python3 tar
+need setfattr getfattr python3 tar flock
 
 cd "$TMP"
 long=$(printf '%0255d' 7)
@@ -252,6 +252,7 @@ ls inner >listed
 ! grep -qxE 'g|empty|from|moves' listed
 [ "$(getfattr --absolute-names --only-values -n user.overlay.whiteout m/u/g)" = y ]
 unmount inner
+flock m/w/owner true # it lies in the outer one, which is busy until the daemon has let go
 rm -rf m/l m/u m/w
 [ -z "$(ls -A m)" ]
 unmount m
