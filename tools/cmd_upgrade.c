@@ -10,12 +10,18 @@
 
 enum { MAX_SECONDS = 30 }; /* a supervisor's own limits are shorter */
 
-/* One mount; `path` is where it is, as the user called it or as mountinfo has it. */
+/*
+ * One mount; `path` is where it is, as the user called it or as mountinfo has it. ENDED: it is not
+ * there any more; an earlier one's process may live on for a moment, with the same st_dev.
+ */
+enum { ENDED = -1 };
 static int upgrade(const struct serving *process, const char *path)
 {
 	char why[MOUNT_NOTE_TEXT];
 	int r = serving_upgrade(process, MAX_SECONDS, why);
 
+	if (r == -ESRCH)
+		return ENDED;
 	if (r == SERVING_REFUSED)
 		return cmd_fail(&cmd_upgrade, "%s: not upgraded: %s", path, why);
 	if (r < 0)
@@ -41,7 +47,7 @@ static int upgrade_all(const struct serving processes[], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		cleanup_free char *path = place_of(&processes[i]);
 
-		if (upgrade(&processes[i], path ? path : "") != CMD_OK)
+		if (upgrade(&processes[i], path ? path : "") > CMD_OK)
 			exit_code = CMD_FAILED;
 	}
 	return exit_code;
@@ -55,8 +61,10 @@ static int upgrade_one(const struct serving processes[], size_t n, const char *p
 	if (r < 0)
 		return cmd_fail(&cmd_upgrade, "%s: %s", path, strerror(-r));
 	for (size_t i = 0; i < n; i++) {
-		if (processes[i].dev == dev)
-			return upgrade(&processes[i], path);
+		int exit_code = processes[i].dev == dev ? upgrade(&processes[i], path) : ENDED;
+
+		if (exit_code != ENDED)
+			return exit_code;
 	}
 	return cmd_fail(&cmd_upgrade, "%s: no cairnfs mount that can be upgraded is there", path);
 }

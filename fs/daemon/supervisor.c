@@ -167,7 +167,16 @@ static int outlive(struct supervision *s)
 static void let_go(struct supervision *s)
 {
 	s->is_over = true;
+	shared_note_over(s->shared);
 	s->supervisor->let_go(s->supervisor->context);
+}
+
+/* As soon as the unmount has returned, when the worker may not have said it yet. */
+static bool is_connected(const struct supervision *s)
+{
+	struct pollfd device = { .fd = s->supervisor->fuse_fd };
+
+	return poll(&device, 1, 0) == 0;
 }
 
 static int hear_worker(struct supervision *s)
@@ -226,23 +235,24 @@ static void tell_outcome(struct supervision *s, const char *why)
 	shared_note_upgrade(s->shared, why);
 }
 
-static void upgrade(struct supervision *s)
+/* The other program takes over, or *why says why not. */
+static void try_upgrade(struct supervision *s, char why[MOUNT_NOTE_TEXT])
 {
-	char why[MOUNT_NOTE_TEXT] = "";
 	struct child next;
 	int program_fd, r;
 	enum takeover outcome;
 
 	if (s->is_ending || !s->worker.is_ready) {
-		tell_outcome(s, s->is_ending ? "the mount is ending" : "the mount is not serving");
+		snprintf(why, MOUNT_NOTE_TEXT, "the mount is %s",
+			 s->is_ending ? "ending" : "not serving");
 		return;
 	}
 	r = start(s, true, -1, &next);
 	if (r < 0) {
-		tell_outcome(s, strerror(-r));
+		snprintf(why, MOUNT_NOTE_TEXT, "%s", strerror(-r));
 		return;
 	}
-	outcome = takeover(&s->worker, &next, &program_fd, why, sizeof(why));
+	outcome = takeover(&s->worker, &next, &program_fd, why, MOUNT_NOTE_TEXT);
 	/* After a failure workers are what they were before. */
 	if (outcome == TAKEOVER_DONE) {
 		if (s->program_fd >= 0)
@@ -250,7 +260,18 @@ static void upgrade(struct supervision *s)
 		s->program_fd = program_fd;
 		*why = '\0';
 	}
-	tell_outcome(s, why);
+}
+
+static void upgrade(struct supervision *s)
+{
+	char why[MOUNT_NOTE_TEXT] = "";
+
+	try_upgrade(s, why);
+	/* Where there is no mount there is nobody to ask for it. */
+	if (*why && (s->is_over || !is_connected(s)))
+		let_go(s);
+	else
+		tell_outcome(s, why);
 }
 
 /* --- the supervisor's life --- */

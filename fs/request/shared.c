@@ -62,6 +62,11 @@ void shared_unmap(struct shared *shared)
 		munmap(shared, sizeof(*shared));
 }
 
+void shared_note_over(struct shared *shared)
+{
+	__atomic_store_n(&shared->note.magic, 0, __ATOMIC_RELEASE);
+}
+
 void shared_note_upgrade(struct shared *shared, const char *why)
 {
 	struct mount_note *note = &shared->note;

@@ -48,6 +48,9 @@ int shared_map(int fd, struct shared **ret, char **error);
 /* Accepts NULL. */
 void shared_unmap(struct shared *shared);
 
+/* The mount is gone: the note is of none. For the one supervisor. */
+void shared_note_over(struct shared *shared);
+
 /* An upgrade has ended: `why` it was refused, or empty. For the one supervisor. */
 void shared_note_upgrade(struct shared *shared, const char *why);
 

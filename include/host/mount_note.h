@@ -18,7 +18,7 @@
 enum { MOUNT_NOTE_MAGIC = 0x6e726163, MOUNT_NOTE_TEXT = 256 };
 
 struct mount_note {
-	uint32_t magic;
+	uint32_t magic; /* 0: the mount is gone */
 	/*
 	 * Of all that workers share: this memory, the ledger, and what is in the work
 	 * directory.  A worker of another version does not take over.

@@ -237,6 +237,19 @@ unshare -m -p -f --mount-proc --kill-child sh all >"$TMP/all.out" || fail "upgra
 [ "$(sort "$TMP/all.out" | uniq -c | tr -s ' ')" = " 10 $TMP/a-mount
  10 $TMP/another
  20 lower" ] || fail "all: $(cat "$TMP/all.out")"
+# The supervisor of an earlier mount lives on for a moment, and the new mount has that one's st_dev.
+mkdir again
+before=$(supervisor)
+mount_cairnfs -o lowerdir=l again
+ending=$(supervisor | grep -vxF "$before")
+kill -STOP "$ending"
+umount again
+mount_cairnfs -o lowerdir=l again
+(sleep 0.5 && kill -CONT "$ending") &
+"$CAIRN" upgrade again >again.out || fail "a mount made where another is just ending"
+[ "$(cat again.out)" = again ] || fail "upgraded: $(cat again.out)"
+wait "$!"
+umount again
 # By the signal alone.
 old=$(worker)
 kill -USR2 "$supervisor"
