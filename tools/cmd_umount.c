@@ -58,6 +58,7 @@ static int take_away(struct store *store, const struct container *container,
 			return error_set(error, r, "%s: %s", place,
 					 r == -EBUSY ? "busy: a process still uses it"
 						     : strerror(-r));
+		container_await(hold);
 	}
 	if (r == 0)
 		r = container_hold_layer(container, hold, error);

@@ -60,15 +60,6 @@ static bool is_same(const struct stat *a, const struct stat *b)
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
-/* Which mount an open directory is in. */
-static uint64_t mount_of(int fd)
-{
-	struct statx st = { 0 };
-
-	statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st);
-	return st.stx_mnt_id;
-}
-
 static bool is_lower(const struct layer *layer)
 {
 	return strcmp(layer->option, "lowerdir") == 0;
@@ -94,13 +85,13 @@ static const struct layer *find_overlap(const struct layer layers[], size_t n, s
 {
 	const struct layer *found = find_layer(layers, n, self, &layers[self].st);
 	struct stat last = layers[self].st, st;
-	uint64_t mount = mount_of(layers[self].fd);
+	uint64_t mount = mounted_short_id(layers[self].fd);
 	int at = openat(layers[self].fd, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (found && is_lower(found) && is_lower(&layers[self]))
 		found = NULL;
 	while (!found && at >= 0 && fstat(at, &st) == 0 && !is_same(&st, &last) &&
-	       (crosses || mount_of(at) == mount)) {
+	       (crosses || mounted_short_id(at) == mount)) {
 		int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 		found = find_layer(layers, n, self, &st);
@@ -155,13 +146,12 @@ static int check_layers(const struct options *options, const struct directories 
 static int check_filesystem(const struct options *options, const struct directories *dirs,
 			    char **error)
 {
-	struct statx upper, work;
+	struct stat upper, work;
 
-	if (statx(dirs->config.upper, "", AT_EMPTY_PATH, STATX_MNT_ID, &upper) < 0 ||
-	    statx(dirs->config.work, "", AT_EMPTY_PATH, STATX_MNT_ID, &work) < 0)
+	if (fstat(dirs->config.upper, &upper) < 0 || fstat(dirs->config.work, &work) < 0)
 		return fail(error, -errno, "upperdir %s: %s", options->upperdir, strerror(errno));
-	if (upper.stx_dev_major == work.stx_dev_major &&
-	    upper.stx_dev_minor == work.stx_dev_minor && upper.stx_mnt_id == work.stx_mnt_id)
+	if (upper.st_dev == work.st_dev &&
+	    mounted_short_id(dirs->config.upper) == mounted_short_id(dirs->config.work))
 		return 0;
 	return fail(error, -EXDEV, "workdir %s is not on the filesystem of upperdir %s",
 		    options->workdir, options->upperdir);
@@ -191,7 +181,7 @@ static int find_mapped(const struct options *options, struct directories *dirs, 
 	if (!idmaps_map(&options->ids) && !options->chain)
 		return 0;
 	for (size_t i = 0; i < dirs->config.n_branches; i++, last = mount) {
-		mount = mount_of(dirs->branches[i]);
+		mount = mounted_short_id(dirs->branches[i]);
 		dirs->is_mapped[i] = i > 0 && mount == last ? dirs->is_mapped[i - 1]
 							    : mounted_maps_ids(dirs->branches[i]);
 	}

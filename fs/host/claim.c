@@ -31,6 +31,7 @@ struct claim_mark {
 enum {
 	PAUSE_MS = 2,
 	PATIENCE_MS = 300, /* for who mounts just now, or ends with another work directory */
+	CLOSING_MS = 10000, /* for who is known to end */
 };
 
 /* The note: the owner's process, its mount, and where that is. */
@@ -140,7 +141,9 @@ static int pause_for(int waited_ms, int patience_ms)
 /* Waits a little for an owner that may be closing; -EBUSY: it is not, or takes too long. */
 static int wait_for_owner(const struct owner_note *note, int waited_ms)
 {
-	static const int patience_ms[] = { [OWNER_UNKNOWN] = PATIENCE_MS, [OWNER_GONE] = 10000 };
+	static const int patience_ms[] = {
+		[OWNER_UNKNOWN] = PATIENCE_MS, [OWNER_GONE] = CLOSING_MS
+	};
 	enum owner owner = owner_of(note);
 
 	return owner == OWNER_MOUNTED ? -EBUSY : pause_for(waited_ms, patience_ms[owner]);
@@ -158,6 +161,17 @@ int claim_work(int work)
 			break;
 	}
 	return fd;
+}
+
+void claim_await(int work)
+{
+	int r = 0;
+
+	for (int waited_ms = 0; r == 0; waited_ms += PAUSE_MS) {
+		cleanup_fd int fd = claim_work_now(work);
+
+		r = fd == -EBUSY ? pause_for(waited_ms, CLOSING_MS) : 1;
+	}
 }
 
 /*

@@ -4,11 +4,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 
@@ -89,15 +91,28 @@ static bool next_mount(FILE *file, struct mount_line *ret)
 	return file && getline(&ret->line, &room, file) > 0 && split(ret);
 }
 
-/* The id that mountinfo has for what a path is in; 0: not known. */
-static uint64_t short_id(const char *path)
+/* Of an open file; statx(2) does not have it before Linux 5.8. */
+static uint64_t noted_id(int fd)
+{
+	CLEANUP(cleanup_file) FILE *file = NULL;
+	char path[64], line[256];
+	uint64_t id = 0;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	file = fopen(path, "re");
+	while (file && !id && fgets(line, sizeof(line), file))
+		sscanf(line, "mnt_id: %" SCNu64, &id);
+	return id;
+}
+
+uint64_t mounted_short_id(int fd)
 {
 	struct statx st;
 
-	return statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW,
-		     STATX_MNT_ID, &st) < 0
-		       ? 0
-		       : st.stx_mnt_id;
+	if (statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_MNT_ID, &st) == 0 &&
+	    (st.stx_mask & STATX_MNT_ID))
+		return st.stx_mnt_id;
+	return noted_id(fd);
 }
 
 static int answer(const struct mount_line *line, char **source)
@@ -113,7 +128,8 @@ int mounted_at(const char *path, char **source)
 {
 	CLEANUP(cleanup_file) FILE *file = fopen("/proc/self/mountinfo", "re");
 	cleanup_mount_line struct mount_line line = { 0 };
-	uint64_t id = short_id(path);
+	cleanup_fd int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	uint64_t id = fd < 0 ? 0 : mounted_short_id(fd);
 
 	if (!file)
 		return -errno;
@@ -127,14 +143,15 @@ int mounted_at(const char *path, char **source)
 
 uint64_t mounted_id(const char *path, uint64_t *dev)
 {
+	cleanup_fd int fd = open(path, O_PATH | O_CLOEXEC);
 	struct statx st;
 
-	if (statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT,
-		  STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
+	if (fd < 0 || statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC,
+			    STATX_MNT_ID | STATX_MNT_ID_UNIQUE, &st) < 0)
 		return 0;
 	if (dev)
 		*dev = makedev(st.stx_dev_major, st.stx_dev_minor);
-	return st.stx_mnt_id;
+	return st.stx_mask & (STATX_MNT_ID | STATX_MNT_ID_UNIQUE) ? st.stx_mnt_id : noted_id(fd);
 }
 
 static bool has_flag(char *flags, const char *wanted)
@@ -152,13 +169,11 @@ bool mounted_maps_ids(int fd)
 {
 	CLEANUP(cleanup_file) FILE *file = NULL;
 	cleanup_mount_line struct mount_line line = { 0 };
-	struct statx st;
+	uint64_t id = mounted_short_id(fd);
 
-	if (statx(fd, "", AT_EMPTY_PATH, STATX_MNT_ID, &st) < 0)
-		return false;
 	file = fopen("/proc/self/mountinfo", "re");
 	while (next_mount(file, &line)) {
-		if (line.id == st.stx_mnt_id)
+		if (id && line.id == id)
 			return has_flag(line.flags, "idmapped");
 	}
 	return false;

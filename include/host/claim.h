@@ -23,6 +23,9 @@ int claim_work(int work);
 /* The same without waiting. */
 int claim_work_now(int work);
 
+/* After its mount was unmounted: waits for the daemon to let go, as long as claim_work does. */
+void claim_await(int work);
+
 /*
  * Claims the open directory `upper`, until the last copy of that descriptor is closed, for who has
  * claimed the work directory that goes with it by `claim`. 0 also if only somebody who may not

@@ -25,6 +25,10 @@ int mounted_at(const char *path, char **source);
  */
 uint64_t mounted_id(const char *path, uint64_t *dev);
 
+/* The number that mountinfo has for the mount in which an open file or directory (also with O_PATH)
+ * lies, and that a later mount may get; 0: not known. */
+uint64_t mounted_short_id(int fd);
+
 /* Whether what is open lies in an id-mapped mount (mount_setattr(2)) that this process sees. */
 bool mounted_maps_ids(int fd);
 

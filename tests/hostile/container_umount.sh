@@ -130,7 +130,13 @@ cairn umount --keep unnoted
 [ -z "$(mounts)" ] || fail "mounted still: $(mounts)"
 cairn mount --name unnoted app:1 "$mnt"
 [ "$(cat "$mnt/new")" = precious ] || fail "what was in the container is gone"
-cairn umount unnoted
+# Its daemon takes a while to end.
+: >"$store/containers/$(id_of unnoted)/work/owner"
+ending=$(supervisor)
+kill -STOP "$ending"
+(sleep 1 && kill -CONT "$ending") &
+cairn umount unnoted || fail "a daemon that is slow to end"
+wait "$!"
 
 # The command that mounts is killed, and what it started goes on: the container is that one's until it is mounted, with a layer of its
 # own or without, and can be taken away then.

@@ -39,6 +39,14 @@ int container_hold(struct store *store, const char *id, struct error *error,
 	return 0;
 }
 
+void container_await(const struct container_hold *hold)
+{
+	cleanup_fd int work = fd_open(hold->dir, "work", O_RDONLY | O_DIRECTORY, 0);
+
+	if (work >= 0)
+		claim_await(work);
+}
+
 static int claim_parts(struct container_hold *hold)
 {
 	cleanup_fd int work = fd_open(hold->dir, "work", O_RDONLY | O_DIRECTORY, 0);

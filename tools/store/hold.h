@@ -23,6 +23,9 @@ void container_hold_done(struct container_hold *hold);
 int container_hold(struct store *store, const char *id, struct error *error,
 		   struct container_hold *ret);
 
+/* After it was unmounted, of which there may be no note: waits, some seconds, for the daemon. */
+void container_await(const struct container_hold *hold);
+
 /* Claims upper and work besides; a read-only container has none. -EBUSY: it is mounted. */
 int container_hold_layer(const struct container *container, struct container_hold *hold,
 			 struct error *error);
