@@ -53,6 +53,8 @@ static struct node *node_new(struct nodes *nodes, const struct node *made)
 	node->lower = made->lower ? lower_ref(made->lower) : NULL;
 	node->tally.n = -1;
 	node->reading = nodes->first_reading;
+	/* What an earlier worker answered is not known. */
+	node->answered = nodes->is_restart ? ANSWERED_MANY : ANSWERED_NOBODY;
 	node->refs = 1;
 	pthread_mutex_init(&node->copyup, NULL);
 	pthread_mutex_init(&node->names, NULL);
@@ -104,9 +106,12 @@ static bool note(struct node *node)
 
 struct node *nodes_get_or_add(struct nodes *nodes, const struct node *made, bool *is_new)
 {
-	struct node *spare = node_new(nodes, made);
-	struct node *node;
+	struct node *node = nodes_get(nodes, made->ino), *spare;
 
+	*is_new = false;
+	if (node)
+		return node;
+	spare = node_new(nodes, made);
 	if (!spare)
 		return NULL;
 	pthread_mutex_lock(&nodes->lock);
@@ -444,13 +449,14 @@ void node_tally_keep(struct node *node, unsigned int mark, int n)
 	pthread_mutex_unlock(&node->lock);
 }
 
-void node_names_changed(struct node *dir)
+void node_names_changed(struct node *dir, enum names_change change)
 {
 	pthread_mutex_lock(&dir->lock);
 	dir->names_version++;
 	pthread_mutex_unlock(&dir->lock);
 	atomic_fetch_add(&dir->nodes->n_changes, 1);
-	node_links_changed(dir);
+	if (change == NAMES_UNASKED || answer_is_late(&dir->answered))
+		node_links_changed(dir);
 }
 
 void node_links_changed(struct node *node)

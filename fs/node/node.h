@@ -22,6 +22,7 @@
 #include "base/table.h"
 #include "branch/listing.h"
 #include "lower/lower.h"
+#include "node/answer.h"
 #include "survive/ledger.h"
 
 /* One name of a node: directories have one, other objects as many as are known. */
@@ -49,6 +50,7 @@ struct node {
 	struct nodes *nodes;
 	uint64_t ino;
 	mode_t type; /* S_IFMT part of the mode */
+	_Atomic uint32_t answered; /* of a directory: whom its attributes (answer.h) */
 	unsigned int refs; /* guarded by nodes->lock */
 	uint64_t n_lookups; /* of the kernel; guarded by nodes->lock */
 	struct ledger_entry *noted; /* the same for the next worker, or NULL; guarded by it too */
@@ -179,8 +181,13 @@ bool node_is_removed(struct node *node);
 /* The lower part with a reference, or NULL. */
 struct lower_obj *node_lower(struct node *node);
 
-/* The directory's names have changed: listings made before are stale. */
-void node_names_changed(struct node *dir);
+/*
+ * The directory's names have changed: listings made before are stale. NAMES_ASKED: as the request
+ * asks for, so that the kernel discards what it knows of the directory's attributes itself;
+ * NAMES_UNASKED: the request fails.
+ */
+enum names_change { NAMES_ASKED, NAMES_UNASKED };
+void node_names_changed(struct node *dir, enum names_change change);
 
 /*
  * Of what node->tally counts, one may come or go: before anything changes on disk, and after, when

@@ -130,8 +130,10 @@ static ssize_t receive(struct fuse_session *session, struct attempt *place,
 /* Answers the request of `n` bytes in `place`. */
 static void answer(struct loop *loop, struct attempt *place, size_t n)
 {
+	const struct fuse_in_header *header = (const void *)place->request;
 	struct fuse_buf buf = { .mem = place->request, .size = n };
 
+	answer_for(header->pid);
 	/* FORGETs are never lost for want of memory: libfuse has no part in them. */
 	if (!attempt_start(&loop->shared->attempts, place, loop->nodes)) {
 		fuse_session_process_buf(loop->session, &buf);

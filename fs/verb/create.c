@@ -238,7 +238,7 @@ static int place_in(struct fs *fs, const struct thing *thing, struct node *dir, 
 	r = place(fs, thing, lower, ref->fd, name);
 	pthread_mutex_unlock(&dir->names);
 	if (r == 0)
-		node_names_changed(dir);
+		node_names_changed(dir, NAMES_ASKED);
 	node_tally_end(dir, !is_dir(thing) || r == -EEXIST ? 0 : r < 0 ? TALLY_LOST : 1);
 	if (r < 0)
 		return r;
@@ -274,7 +274,7 @@ static void undo(struct fs *fs, struct node *dir, int dirfd, const char *name, m
 	    lower_lookup(lower, name, &found, NULL) != LOWER_ABSENT)
 		hide_free(&fs->upper, dirfd, name);
 	pthread_mutex_unlock(&dir->names);
-	node_names_changed(dir);
+	node_names_changed(dir, NAMES_UNASKED);
 	node_tally_end(dir, S_ISDIR(mode) ? TALLY_LOST : 0);
 }
 

@@ -56,7 +56,7 @@ void remove_note(struct fs *fs, struct node *node, nlink_t n_links, struct node 
 	int left;
 
 	node_remove_alias(node, dir, name);
-	node_names_changed(dir);
+	node_names_changed(dir, NAMES_ASKED);
 	if (!S_ISDIR(node->type) && !node_has_upper(node))
 		lower = node_lower(node);
 	if (!lower)

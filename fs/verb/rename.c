@@ -493,6 +493,7 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 {
 	cleanup_end struct end from = { .dir = olddir, .name = oldname };
 	cleanup_end struct end to = { .dir = newdir, .name = newname };
+	enum names_change change;
 	int r = verdict_on_new(newname);
 
 	if (r == 0)
@@ -516,8 +517,9 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 	node_tally_begin(olddir);
 	node_tally_begin(newdir);
 	r = flags & RENAME_EXCHANGE ? exchange(fs, &from, &to) : replace(fs, &from, &to);
-	node_names_changed(olddir);
-	node_names_changed(newdir);
+	change = r == 0 ? NAMES_ASKED : NAMES_UNASKED;
+	node_names_changed(olddir, change);
+	node_names_changed(newdir, change);
 	tally_end(&from, &to, flags & RENAME_EXCHANGE, r);
 	return r;
 }

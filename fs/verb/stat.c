@@ -115,6 +115,8 @@ int fs_getattr(struct fs *fs, struct node *node, struct stat *ret)
 	cleanup_lower_obj struct lower_obj *lower = has_upper ? NULL : node_lower(node);
 	int r;
 
+	if (S_ISDIR(node->type))
+		answer_begin(&node->answered);
 	if (lower)
 		r = lower_stat(lower, ret);
 	else
