@@ -278,22 +278,30 @@ static ssize_t shown_value(fuse_req_t req, struct node *node, const char *name, 
 	return n < 0 ? n : idxattr_show(op_mount(req)->ids, name, *ret, (size_t)n);
 }
 
+/*
+ * Where SELinux is on, the kernel answers for a file's label itself and does not ask us. Where it
+ * is off, ls(1) asks for each file's, until it hears that there are none here.
+ */
+static ssize_t unlabelled(const char *name, ssize_t n)
+{
+	return n == -ENODATA && strcmp(name, "security.selinux") == 0 ? -EOPNOTSUPP : n;
+}
+
 void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	cleanup_node struct node *node = op_node(req, ino);
 	cleanup_free char *value = NULL;
+	ssize_t n;
 
 	if (!node)
 		return;
 	if (idxattr_has_ids(name)) {
-		ssize_t n = shown_value(req, node, name, &value);
-
-		reply_bytes(req, n, value, size);
-		return;
+		n = shown_value(req, node, name, &value);
+	} else {
+		value = malloc(size ? size : 1);
+		n = value ? fs_xattr_get(op_fs(req), node, name, value, size) : -ENOMEM;
 	}
-	value = malloc(size ? size : 1);
-	reply_bytes(req, value ? fs_xattr_get(op_fs(req), node, name, value, size) : -ENOMEM, value,
-		    size);
+	reply_bytes(req, unlabelled(name, n), value, size);
 }
 
 static bool is_trusted(const char *name)
