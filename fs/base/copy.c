@@ -65,12 +65,26 @@ static int copy_range(int src, int dst, off_t from, off_t to)
 	return 0;
 }
 
+/* A clone is as long as its source; to give it that length once more would be another change. */
+static int fit(int fd, off_t size)
+{
+	struct stat st;
+	int r = fd_stat(fd, NULL, &st);
+
+	if (r == 0 && st.st_size != size && ftruncate(fd, size) < 0)
+		r = -errno;
+	return r;
+}
+
 int copy_data(int src, int dst, off_t size)
 {
 	off_t at = 0;
 
-	if (size > 0 && ioctl(dst, FICLONE, src) == 0)
-		return ftruncate(dst, size) < 0 ? -errno : 0;
+	if (size > 0 && ioctl(dst, FICLONE, src) == 0) {
+		int r = fit(dst, size);
+
+		return r < 0 ? r : COPY_CLONED;
+	}
 	while (at < size) {
 		off_t data = lseek(src, at, SEEK_DATA);
 		off_t hole;
@@ -90,7 +104,7 @@ int copy_data(int src, int dst, off_t size)
 			return r;
 		at = hole;
 	}
-	return ftruncate(dst, size) < 0 ? -errno : 0;
+	return fit(dst, size);
 }
 
 int copy_xattrs(int src, int dst, bool (*want)(const char *name))

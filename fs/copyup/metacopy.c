@@ -14,6 +14,7 @@
 #include "node/data_place.h"
 #include "node/object.h"
 #include "upper/privileges.h"
+#include "upper/settle.h"
 
 int metacopy_pin(struct fs *fs, struct node *node)
 {
@@ -66,6 +67,7 @@ static int complete(struct fs *fs, struct node *node, struct lower_obj *data, of
 	cleanup_mtime struct mtime mtime = { 0 };
 	struct privileges privileges;
 	struct stat st;
+	bool is_clone;
 	int r;
 
 	ref = object_open(fs, node, &r);
@@ -81,14 +83,17 @@ static int complete(struct fs *fs, struct node *node, struct lower_obj *data, of
 	if (r < 0)
 		return r;
 	r = copy_data(src, dst, limit < st.st_size ? limit : st.st_size);
+	is_clone = r == COPY_CLONED;
+	if (r > 0)
+		r = 0;
 	if (r == 0 && limit < st.st_size && ftruncate(dst, limit) < 0)
 		r = -errno;
 	if (r == 0)
 		r = privileges_restore(dst, &privileges);
 	if (r == 0)
 		r = mtime_release(&mtime);
-	if (r == 0 && fs->config->do_fsync && fsync(dst) < 0)
-		r = -errno;
+	if (r == 0 && fs->config->do_fsync)
+		r = settle(fs->upper.settling, dst, is_clone);
 	/* From here on the data are the file's own. */
 	return r < 0 ? r : metacopy_remove(dst);
 }

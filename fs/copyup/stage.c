@@ -15,6 +15,7 @@
 #include "copyup/metacopy.h"
 #include "copyup/protect.h"
 #include "upper/owner.h"
+#include "upper/settle.h"
 
 /* Makes the object of the lower type, empty, under the staged name. */
 static int make_like(struct lower_obj *lower, const struct stat *st, struct staged *staged)
@@ -40,15 +41,15 @@ static int make_like(struct lower_obj *lower, const struct stat *st, struct stag
 	return r < 0 ? -errno : 0;
 }
 
-static int copy_content(struct lower_obj *lower, struct staged *staged, off_t size, bool do_fsync)
+static int copy_content(struct fs *fs, struct lower_obj *lower, struct staged *staged, off_t size)
 {
 	cleanup_fd int src = lower_open(lower, O_RDONLY);
 	cleanup_fd int dst = fd_open(staged->dirfd, staged->name, O_RDWR, 0);
 	int r = src < 0 ? src : dst < 0 ? dst : copy_data(src, dst, size);
 
-	if (r == 0 && do_fsync && fsync(dst) < 0)
-		return -errno;
-	return r;
+	if (r < 0 || !fs->config->do_fsync)
+		return r < 0 ? r : 0;
+	return settle(fs->upper.settling, dst, r == COPY_CLONED);
 }
 
 /*
@@ -118,9 +119,8 @@ static int stage_content(struct fs *fs, struct lower_obj *lower, off_t limit, st
 		*has_data = true;
 		metacopy_remove(fd);
 	}
-	return copy_content(lower, staged,
-			    limit != STAGE_NO_CONTENT && limit < st->st_size ? limit : st->st_size,
-			    fs->config->do_fsync);
+	return copy_content(fs, lower, staged,
+			    limit != STAGE_NO_CONTENT && limit < st->st_size ? limit : st->st_size);
 }
 
 int stage_copy(struct fs *fs, struct node *node, struct lower_obj *lower, off_t limit,

@@ -83,7 +83,7 @@ int sealed_read(int dirfd, const char *name, struct sealed *ret)
 	r = sealed_begin(&sealed);
 	if (r == 0)
 		r = copy_data(fd, sealed.fd, st.st_size);
-	if (r == 0)
+	if (r >= 0)
 		r = take_seal(&sealed, st.st_size);
 	if (r != 0)
 		return r;

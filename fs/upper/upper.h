@@ -14,6 +14,7 @@
 
 #include "upper/fs_config.h"
 #include "upper/probe.h"
+#include "upper/settle.h"
 #include "upper/stack_id.h"
 
 struct upper {
@@ -21,6 +22,7 @@ struct upper {
 	uid_t uid; /* who we are, for as long as the mount lives */
 	gid_t gid;
 	struct caps caps; /* constant once the mount is open */
+	enum settling settling; /* constant */
 	struct stack_id stack_id; /* constant; part of an origin mark */
 	/* Directories in the work directory; -1 without a top branch. */
 	int staging; /* for what is being made (staging.h) */

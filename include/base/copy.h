@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * Copies of what a file is made of. All return 0 or a negative errno.
+ * Copies of what a file is made of. All return 0 or a negative errno, unless said.
  *
  * All functions may be called from any thread.
  */
@@ -15,8 +15,10 @@
  * Copies the content of `src`, `size` bytes long, into the empty file `dst`:
  * by a shared extent (FICLONE) where the filesystem can, else by
  * copy_file_range, else by reading and writing.  Holes stay holes.  `dst` is
- * `size` bytes long afterwards even if `src` shrank meanwhile.
+ * `size` bytes long afterwards even if `src` shrank meanwhile. COPY_WRITTEN; COPY_CLONED if all of
+ * it shares its extents; or a negative errno.
  */
+enum { COPY_WRITTEN = 0, COPY_CLONED = 1 };
 int copy_data(int src, int dst, off_t size);
 
 /*

@@ -4,7 +4,7 @@
 # afterwards, and what was not is as it was before or after the change, whole: data, names, attributes and numbers. Nothing
 # that was removed comes back; all can be read, changed and removed.
 #
-# On ext4 and on xfs, with metacopy=on as well. First in a plain directory of such a disk: no more is asked for than they
+# On ext4 and on xfs, with metacopy=on as well, and where a copy is a clone. First in a plain directory of such a disk: no more is asked for than they
 # promise. With fsync=0 the data of a file that was copied up are only promised once somebody synced it; all else is the same.
 . "$(dirname "$0")/../lib.sh"
 need_root
@@ -87,8 +87,10 @@ lose 9 "ext4, plain" --plain
 lose 9 "xfs, plain" --plain --filesystem xfs
 lose 22 ext4
 lose 22 xfs --filesystem xfs
+lose 13 "xfs, clones" --filesystem xfs --clones
 lose 13 "ext4, metacopy=on" --options metacopy=on
 lose 13 "xfs, metacopy=on" --options metacopy=on --filesystem xfs
+lose 9 "xfs, clones, metacopy=on" --options metacopy=on --filesystem xfs --clones
 lose 9 "ext4, fsync=0" --options fsync=0 --lazy
 lose 9 "xfs, fsync=0" --options fsync=0 --lazy --filesystem xfs
 numbers

@@ -129,7 +129,7 @@ static int copy_regular(int from, const struct stat *st, int dirfd, const char *
 	if (out < 0)
 		return out;
 	r = copy_data(in, out, st->st_size);
-	if (r == 0)
+	if (r >= 0)
 		r = fd_chown(out, st->st_uid, st->st_gid); /* before a capability set */
 	if (r == 0)
 		r = copy_xattrs(in, out, is_not_a_mark);

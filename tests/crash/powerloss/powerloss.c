@@ -25,6 +25,7 @@ static const char usage[] =
 	"  --filesystem TYPE     of the disk: ext4 or xfs (ext4)\n"
 	"  --options LIST        mount options of the union\n"
 	"  --plain               no union: a directory of the disk\n"
+	"  --clones              the lower branch on the disk too\n"
 	"  --lazy                with fsync=0: data of copy-ups nobody synced may be missing\n"
 	"  --losses N            how many (5)\n"
 	"  --per-session N       how many under one load (5)\n"
@@ -57,6 +58,9 @@ static bool set_option(int option, const char *value)
 		break;
 	case 'p':
 		settings.plain = true;
+		break;
+	case 'C':
+		settings.clones = true;
 		break;
 	case 'z':
 		settings.lazy = true;
@@ -93,6 +97,7 @@ static bool parse(int argc, char **argv)
 		{ "filesystem", required_argument, NULL, 'f' },
 		{ "options", required_argument, NULL, 'o' },
 		{ "plain", no_argument, NULL, 'p' },
+		{ "clones", no_argument, NULL, 'C' },
 		{ "lazy", no_argument, NULL, 'z' },
 		{ "losses", required_argument, NULL, 'n' },
 		{ "per-session", required_argument, NULL, 'l' },

@@ -23,7 +23,9 @@
  * Of a file whose data were changed in place and not yet synced, each byte must
  * be one of those that were there in between, or, beyond the size that was
  * synced, zero: more is not promised by the disk filesystems either.  --plain
- * does the same in a plain directory on such an image, which proves that.
+ * does the same in a plain directory on such an image, which proves that.  --clones
+ * has the lower branch on the image too, so that what is copied up shares its extents
+ * where the filesystem can.
  *
  *   powerloss.c             options, the loop
  *   powerloss_disk.c        images, mounting, the instant
@@ -62,7 +64,7 @@ enum {
 
 struct settings {
 	const char *cairnfs, *dir, *filesystem, *options;
-	bool plain, lazy, keep, verbose;
+	bool plain, clones, lazy, keep, verbose;
 	unsigned n_processes, n_losses, pause;
 	uint64_t seed;
 };

@@ -128,8 +128,10 @@ static int mount_union(bool is_after)
 
 	if (settings.plain)
 		return 0;
-	snprintf(options, sizeof(options), "lowerdir=lower,upperdir=%s/upper,workdir=%s/work%s%s",
-		 disk, disk, *settings.options ? "," : "", settings.options);
+	snprintf(options, sizeof(options),
+		 "lowerdir=%s%slower,upperdir=%s/upper,workdir=%s/work%s%s",
+		 settings.clones ? disk : "", settings.clones ? "/" : "", disk, disk,
+		 *settings.options ? "," : "", settings.options);
 	return RUN("timeout", "-s", "KILL", "30", settings.cairnfs, "-o", options,
 		   mount_point(is_after));
 }
@@ -168,6 +170,8 @@ static void prepare_disk(void)
 	if (settings.plain) {
 		must_run(RUN("cp", "-a", "lower", "disk/plain"), "cp");
 	} else {
+		if (settings.clones)
+			must_run(RUN("cp", "-a", "lower", "disk"), "cp");
 		make_dir("disk/upper");
 		make_dir("disk/work");
 	}
@@ -370,7 +374,10 @@ static bool recover(const struct loss *loss)
 		return true;
 	}
 	wrong("loss %u of seed %lu on %s, options '%s'%s", loss->number, settings.seed,
-	      settings.filesystem, settings.options, settings.plain ? ", plain" : "");
+	      settings.filesystem, settings.options,
+	      settings.plain	? ", plain"
+	      : settings.clones ? ", clones"
+				: "");
 	if (!settings.keep)
 		unlink(loss->image);
 	return false;

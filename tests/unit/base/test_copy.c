@@ -41,7 +41,7 @@ static void test_content(void)
 			memset(text, (int)('a' + at / 1000 % 26), sizeof(text));
 			assert_eq(fd_pwrite_all(src, text, (size_t)n, at), n);
 		}
-		assert_eq(copy_data(src, dst, sizes[i]), 0);
+		assert(copy_data(src, dst, sizes[i]) >= 0);
 		expect_equal(src, dst, sizes[i]);
 	}
 }
@@ -57,7 +57,7 @@ static void test_holes_stay(void)
 	assert_eq(fd_pwrite_all(src, "one", 3, 1 << 20), 3);
 	assert_eq(fd_pwrite_all(src, "two", 3, 700 << 20), 3);
 	assert(ftruncate(src, size) == 0);
-	assert_eq(copy_data(src, dst, size), 0);
+	assert(copy_data(src, dst, size) >= 0);
 	st = stat_of(scratch, "dst");
 	assert_eq(st.st_size, size);
 	assert(st.st_blocks * 512 < 1 << 20);
@@ -76,7 +76,7 @@ static void test_nothing_but_a_hole(void)
 	cleanup_fd int dst = open_new("dst");
 
 	assert(ftruncate(src, 10 << 20) == 0);
-	assert_eq(copy_data(src, dst, 10 << 20), 0);
+	assert(copy_data(src, dst, 10 << 20) >= 0);
 	assert_eq(stat_of(scratch, "dst").st_size, 10 << 20);
 	assert_eq(stat_of(scratch, "dst").st_blocks, 0);
 }
@@ -89,17 +89,17 @@ static void test_source_of_another_size(void)
 	char text[8] = "";
 
 	assert_eq(fd_pwrite_all(src, "0123", 4, 0), 4);
-	assert_eq(copy_data(src, dst, 1 << 20), 0);
+	assert(copy_data(src, dst, 1 << 20) >= 0);
 	assert_eq(stat_of(scratch, "dst").st_size, 1 << 20);
 	assert_eq(fd_pread_all(dst, text, 5, 0), 5);
 	assert_streq(text, "0123");
 	/* only the beginning of it */
 	assert(ftruncate(dst, 0) == 0);
-	assert_eq(copy_data(src, dst, 2), 0);
+	assert(copy_data(src, dst, 2) >= 0);
 	assert_eq(stat_of(scratch, "dst").st_size, 2);
 	assert_eq(fd_pread_all(dst, text, 5, 0), 2);
 	assert(ftruncate(dst, 0) == 0);
-	assert_eq(copy_data(src, dst, 0), 0);
+	assert(copy_data(src, dst, 0) >= 0);
 	assert_eq(stat_of(scratch, "dst").st_size, 0);
 }
 
@@ -117,7 +117,7 @@ static void test_over_filesystems(void)
 	unlink(path);
 	assert_eq(fd_pwrite_all(src, "begin", 5, 0), 5);
 	assert_eq(fd_pwrite_all(src, "end", 3, (5 << 20) - 3), 3);
-	assert_eq(copy_data(src, dst, 5 << 20), 0);
+	assert(copy_data(src, dst, 5 << 20) >= 0);
 	expect_equal(src, dst, 5 << 20);
 	assert(stat_of(scratch, "dst").st_blocks * 512 < 1 << 20);
 }
