@@ -7,6 +7,8 @@
 #include "base/xattr.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -53,6 +55,27 @@ ssize_t xattr_list(int fd, char **ret)
 		*ret = take_ptr(names);
 		return n < 0 ? 0 : n;
 	}
+}
+
+ssize_t xattr_list_at(int dirfd, const char *name, char *names, size_t size)
+{
+	char path[sizeof(struct fd_path) + 1 + NAME_MAX];
+	ssize_t n;
+
+	snprintf(path, sizeof(path), "%s/%s", fd_path(dirfd).s, name);
+	n = llistxattr(path, names, size);
+	if (n < 0)
+		return errno == EOPNOTSUPP ? 0 : -errno;
+	return n;
+}
+
+bool xattr_list_has(const char *names, size_t size, const char *name)
+{
+	for (const char *at = names; at < names + size; at += strlen(at) + 1) {
+		if (strcmp(at, name) == 0)
+			return true;
+	}
+	return false;
 }
 
 bool xattr_is_letter(int fd, const char *name, char letter)

@@ -44,10 +44,27 @@ bool whiteout_is_device(const struct stat *st)
 	return S_ISCHR(st->st_mode) && st->st_rdev == makedev(0, 0);
 }
 
+static const char trusted_whiteout[] = "trusted.overlay.whiteout";
+static const char user_whiteout[] = "user.overlay.whiteout";
+
 static bool is_marked(int fd)
 {
-	return xattr_get(fd, "trusted.overlay.whiteout", NULL, 0) >= 0 ||
-	       xattr_get(fd, "user.overlay.whiteout", NULL, 0) >= 0;
+	return xattr_get(fd, trusted_whiteout, NULL, 0) >= 0 ||
+	       xattr_get(fd, user_whiteout, NULL, 0) >= 0;
+}
+
+/* Of the many empty files that are none, most have no xattrs: one call finds that out. */
+static bool is_marked_at(int dirfd, const char *name)
+{
+	cleanup_fd int fd = -1;
+	char names[512];
+	ssize_t n = xattr_list_at(dirfd, name, names, sizeof(names));
+
+	if (n >= 0 && !xattr_list_has(names, (size_t)n, trusted_whiteout) &&
+	    !xattr_list_has(names, (size_t)n, user_whiteout))
+		return false;
+	fd = fd_open(dirfd, name, O_PATH, 0);
+	return fd >= 0 && is_marked(fd);
 }
 
 bool whiteout_is(int fd, const struct stat *st)
@@ -58,12 +75,9 @@ bool whiteout_is(int fd, const struct stat *st)
 
 bool whiteout_is_at(int dirfd, const char *name, const struct stat *st)
 {
-	cleanup_fd int fd = -1;
-
 	if (!S_ISREG(st->st_mode) || st->st_size > 0)
 		return whiteout_is_device(st);
-	fd = fd_open(dirfd, name, O_PATH, 0);
-	return fd >= 0 && is_marked(fd);
+	return is_marked_at(dirfd, name);
 }
 
 bool whiteout_is_mark_name(const char *name)

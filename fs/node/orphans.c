@@ -16,6 +16,19 @@ static void inherit_orphan(struct node *heir)
 	pthread_mutex_unlock(&heir->lock);
 }
 
+static bool has_other_names(const struct stat *st)
+{
+	return !S_ISDIR(st->st_mode) && st->st_nlink > 1;
+}
+
+/* A directory may have marks in it, and to free a large file takes long. */
+static bool goes_quickly(const struct stat *st)
+{
+	enum { SMALL_BLOCKS = 2048 }; /* of 512 bytes */
+
+	return !S_ISDIR(st->st_mode) && (st->st_nlink > 1 || st->st_blocks <= SMALL_BLOCKS);
+}
+
 void orphans_remove(struct fs *fs, uint64_t ino)
 {
 	struct orphan_name name = orphan_name(ino);
@@ -31,13 +44,13 @@ void orphans_remove(struct fs *fs, uint64_t ino)
 		heir = nodes_get(&fs->nodes, ino);
 	if (heir) {
 		inherit_orphan(heir);
-	} else if (r < 0) {
-		/* It is not there. */
-	} else if (!S_ISDIR(st.st_mode) && st.st_nlink > 1) {
-		fd_remove_tree(fs->upper.orphans, name.s);
-	} else {
-		numbers_drop(&fs->numbers, st.st_ino, ino);
-		/* Freeing it can take long: it goes with what is staged. */
+	} else if (r == 0) {
+		if (!has_other_names(&st))
+			numbers_drop(&fs->numbers, st.st_ino, ino);
+		r = goes_quickly(&st) ? fd_remove_tree(fs->upper.orphans, name.s) : 1;
+	}
+	if (r == 1) {
+		/* It goes with what is staged, when nobody waits for the lock. */
 		r = fd_rename(fs->upper.orphans, name.s, staged.dirfd, staged.name, 0);
 		if (r == -EPERM && fd_take_flags(fs->upper.orphans, name.s) == 0)
 			fd_rename(fs->upper.orphans, name.s, staged.dirfd, staged.name, 0);

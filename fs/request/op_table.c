@@ -38,6 +38,12 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 	conn->max_write = ATTEMPT_WRITE_MAX;
 	fuse_unset_feature_flag(conn, FUSE_CAP_ATOMIC_O_TRUNC);
 	fuse_unset_feature_flag(conn, FUSE_CAP_AUTO_INVAL_DATA);
+	/*
+	 * Attributes with all names: by itself the kernel asks for them with the first names alone
+	 * when somebody reads a whole directory before looking at what is in it (find, rm -r), and
+	 * then makes a LOOKUP for each of the others.
+	 */
+	fuse_unset_feature_flag(conn, FUSE_CAP_READDIRPLUS_AUTO);
 	/* With it, direct writes by AIO leave stale pages to buffered readers (Linux 6.18). */
 	fuse_unset_feature_flag(conn, FUSE_CAP_ASYNC_DIO);
 	/* What copies much, or waits for a branch, may take as long as it takes. */

@@ -28,6 +28,15 @@ int xattr_remove(int fd, const char *name);
  */
 ssize_t xattr_list(int fd, char **ret);
 
+/*
+ * The same of what `name` is in the directory `dirfd`, in one system call, into `names`; a symbolic
+ * link is not followed. -ERANGE: they are longer than `size`.
+ */
+ssize_t xattr_list_at(int dirfd, const char *name, char *names, size_t size);
+
+/* Whether `name` is in a list of `size` bytes. */
+bool xattr_list_has(const char *names, size_t size, const char *name);
+
 /* An attribute whose value is the single letter `letter`: true or false, no error. */
 bool xattr_is_letter(int fd, const char *name, char letter);
 

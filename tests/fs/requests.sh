@@ -8,8 +8,9 @@ need tar setpriv
 
 cd "$TMP"
 n=100
-slack=8 # for what is asked for once, whatever the number of files
-mkdir l u w m l/d l/e tree
+slack=15 # for what is asked for once, whatever the number of files, and the pages of a listing
+mkdir l u w m l/d l/e l/large tree
+(cd l/large && seq 2000 | xargs touch)
 for i in $(seq $n); do
 	echo lower >"l/d/f$i"
 	echo lower >"l/e/f$i"
@@ -71,6 +72,9 @@ counted "appending to a lower file" "GETXATTR=1 WRITE=1" in_each m/d 'echo more 
 counted "chmod of a lower file" "SETATTR=1" chmod -R g+w m/e
 counted "renaming" "GETATTR=1 LOOKUP=1 RENAME2=1" in_each m/e 'mv "f$i" "g$i"'
 counted "making a directory" "GETATTR=1 LOOKUP=1 MKDIR=1" in_each m/new 'mkdir "d$i"'
+
+# Who reads a large directory to its end, and then asks for what is in it: the attributes have come with the names.
+counted "find -size of 2000 files" "" find m/large -size 3
 
 # In a directory that is another user's, the kernel asks for the ACL again with the attributes.
 chmod 1777 m/new
