@@ -220,10 +220,10 @@ static int keep_nameless(struct linking *linking, struct node *node, bool *is_or
 	*is_orphan = r == 0 && st.st_nlink == 1;
 	if (!*is_orphan)
 		return r;
-	pthread_mutex_lock(&fs->upper.orphans_lock);
+	pthread_mutex_lock(orphan_lock(&fs->upper, node->ino));
 	r = fd_rename(fs->upper.groups, orphan_name(node->ino).s, fs->upper.orphans,
 		      orphan_name(node->ino).s, 0);
-	pthread_mutex_unlock(&fs->upper.orphans_lock);
+	pthread_mutex_unlock(orphan_lock(&fs->upper, node->ino));
 	return r;
 }
 

@@ -9,10 +9,10 @@
  *                      that very copy wait for it
  *   fs->scan_lock      while upper is looked through, once, for renamed directories (names.c)
  *   node->names        of a directory: while one name in upper changes (of two directories the
- *                      one with the smaller number first); of a file: while its mode does; of both:
- * while times are set. A file's comes before its directory's upper.orphans_lock while a name among
- * the orphans comes or goes lower_dirs: groups_lock  while a branch is looked through, once, for
- * names of one file
+ *                      one with the smaller number first); of a file: while its mode does; of
+ *                      both: while times are set. A file's comes before its directory's
+ *   orphan_lock()      while a name among the orphans comes or goes
+ *   groups_lock        of lower_dirs: while a branch is looked through, once, for names of one file
  *   ***
  *   node->lock         the fields that node.h names
  *   fs->moved_lock     the list of renamed directories

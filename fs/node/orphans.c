@@ -33,12 +33,11 @@ void orphans_remove(struct fs *fs, uint64_t ino)
 {
 	struct orphan_name name = orphan_name(ino);
 	cleanup_node struct node *heir = NULL; /* let go of when the lock is: it may be the next */
-	cleanup_staged struct staged staged;
+	cleanup_staged struct staged staged = { 0 };
 	struct stat st;
 	int r;
 
-	staged_init(&fs->upper, &staged);
-	pthread_mutex_lock(&fs->upper.orphans_lock);
+	pthread_mutex_lock(orphan_lock(&fs->upper, ino));
 	r = fd_stat(fs->upper.orphans, name.s, &st);
 	if (r == 0)
 		heir = nodes_get(&fs->nodes, ino);
@@ -51,9 +50,10 @@ void orphans_remove(struct fs *fs, uint64_t ino)
 	}
 	if (r == 1) {
 		/* It goes with what is staged, when nobody waits for the lock. */
+		staged_init(&fs->upper, &staged);
 		r = fd_rename(fs->upper.orphans, name.s, staged.dirfd, staged.name, 0);
 		if (r == -EPERM && fd_take_flags(fs->upper.orphans, name.s) == 0)
 			fd_rename(fs->upper.orphans, name.s, staged.dirfd, staged.name, 0);
 	}
-	pthread_mutex_unlock(&fs->upper.orphans_lock);
+	pthread_mutex_unlock(orphan_lock(&fs->upper, ino));
 }

@@ -7,7 +7,7 @@
 
 /*
  * Removes the orphan `ino`, which nobody knows any more; one that a node was made of meanwhile is
- * that node's instead. Takes orphans_lock. From any thread, with no other lock held.
+ * that node's instead. Takes the orphan's lock. From any thread, with no other lock held.
  */
 void orphans_remove(struct fs *fs, uint64_t ino);
 

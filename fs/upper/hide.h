@@ -22,7 +22,7 @@ int hide_free(struct upper *upper, int dirfd, const char *name);
  */
 int hide_place(struct upper *upper, int dirfd, const char *name, unsigned int flags);
 
-/* The same, and what was there, of that type, is among the orphans as `ino`; orphans_lock is held.
+/* The same, and what was there, of that type, is among the orphans as `ino`; its lock is held.
  */
 int hide_orphaned(struct upper *upper, int dirfd, const char *name, mode_t type, uint64_t ino);
 

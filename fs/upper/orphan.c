@@ -15,6 +15,11 @@ struct orphan_name orphan_name(uint64_t ino)
 	return name;
 }
 
+pthread_mutex_t *orphan_lock(struct upper *upper, uint64_t ino)
+{
+	return &upper->orphan_locks[ino % ORPHAN_LOCKS];
+}
+
 bool orphan_is_kept(const struct upper *upper, uint64_t ino, ino_t real)
 {
 	struct stat st;

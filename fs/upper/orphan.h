@@ -19,9 +19,12 @@ struct orphan_name {
 };
 struct orphan_name orphan_name(uint64_t ino);
 
+/* The lock for the name of number `ino`; one thread holds one of them at a time. */
+pthread_mutex_t *orphan_lock(struct upper *upper, uint64_t ino);
+
 /*
- * Whether the inode `real` of upper has a name among the orphans, as number `ino`; with
- * orphans_lock held.
+ * Whether the inode `real` of upper has a name among the orphans, as number `ino`; with its lock
+ * held.
  */
 bool orphan_is_kept(const struct upper *upper, uint64_t ino, ino_t real);
 

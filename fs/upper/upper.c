@@ -23,7 +23,8 @@ void upper_init(struct upper *upper, const struct fs_config *config)
 				 .staging = -1,
 				 .groups = -1,
 				 .orphans = -1 };
-	pthread_mutex_init(&upper->orphans_lock, NULL);
+	for (size_t i = 0; i < ORPHAN_LOCKS; i++)
+		pthread_mutex_init(&upper->orphan_locks[i], NULL);
 }
 
 /* A directory in the work directory, as it was left if there is one, and our own. */
@@ -98,5 +99,6 @@ void upper_done(struct upper *upper)
 		if (dirs[i] >= 0)
 			close(dirs[i]);
 	}
-	pthread_mutex_destroy(&upper->orphans_lock);
+	for (size_t i = 0; i < ORPHAN_LOCKS; i++)
+		pthread_mutex_destroy(&upper->orphan_locks[i]);
 }

@@ -17,6 +17,8 @@
 #include "upper/settle.h"
 #include "upper/stack_id.h"
 
+enum { ORPHAN_LOCKS = 16 };
+
 struct upper {
 	const struct fs_config *config;
 	uid_t uid; /* who we are, for as long as the mount lives */
@@ -29,10 +31,11 @@ struct upper {
 	int groups; /* for notes of names that are being copied up (copyup/group.h) */
 	int orphans; /* for what is removed and still in use, by number (orphan.h) */
 	/*
-	 * Held while a name among the orphans comes or goes: the last node that one was kept
-	 * for may go while another of the same number is made.
+	 * Held while a name among the orphans comes or goes (orphan_lock()): the last node that
+	 * one was kept for may go while another of the same number is made. Several, so that a
+	 * file that is freed keeps none waiting that loses its name.
 	 */
-	pthread_mutex_t orphans_lock;
+	pthread_mutex_t orphan_locks[ORPHAN_LOCKS];
 	atomic_ulong n_staged; /* names given out in the staging directory */
 };
 

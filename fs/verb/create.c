@@ -350,14 +350,14 @@ static void adopt(struct fs *fs, struct node *node)
 {
 	bool was_orphan;
 
-	pthread_mutex_lock(&fs->upper.orphans_lock);
+	pthread_mutex_lock(orphan_lock(&fs->upper, node->ino));
 	pthread_mutex_lock(&node->lock);
 	was_orphan = node->is_orphan;
 	node->is_orphan = node->is_removed = false;
 	pthread_mutex_unlock(&node->lock);
 	if (was_orphan)
 		unlinkat(fs->upper.orphans, orphan_name(node->ino).s, 0);
-	pthread_mutex_unlock(&fs->upper.orphans_lock);
+	pthread_mutex_unlock(orphan_lock(&fs->upper, node->ino));
 }
 
 int fs_link(struct fs *fs, struct node *node, struct node *dir, const char *name, struct entry *ret)

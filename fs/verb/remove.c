@@ -94,7 +94,7 @@ static int make_orphan(struct fs *fs, struct node *node, ino_t real, int dirfd, 
 		r = whiteout_create(&fs->upper.caps.style, dirfd, name);
 	if (r < 0 && r != -EEXIST)
 		return r;
-	pthread_mutex_lock(&fs->upper.orphans_lock);
+	pthread_mutex_lock(orphan_lock(&fs->upper, node->ino));
 	/* Renaming a name to another of the same file would do nothing, and succeed. */
 	if (orphan_is_kept(&fs->upper, node->ino, real))
 		r = unlink_one(fs, dirfd, name, whiteout);
@@ -102,7 +102,7 @@ static int make_orphan(struct fs *fs, struct node *node, ino_t real, int dirfd, 
 		r = hide_orphaned(&fs->upper, dirfd, name, node->type, node->ino);
 	else
 		r = fd_rename(dirfd, name, fs->upper.orphans, orphan_name(node->ino).s, 0);
-	pthread_mutex_unlock(&fs->upper.orphans_lock);
+	pthread_mutex_unlock(orphan_lock(&fs->upper, node->ino));
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&node->lock);

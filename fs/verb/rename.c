@@ -176,11 +176,11 @@ static void put_back(struct fs *fs, struct end *to)
 {
 	struct orphan_name name = orphan_name(to->entry.node->ino);
 
-	pthread_mutex_lock(&fs->upper.orphans_lock);
+	pthread_mutex_lock(orphan_lock(&fs->upper, to->entry.node->ino));
 	if (fd_rename(fs->upper.orphans, name.s, to->ref->fd, to->name,
 		      fs->upper.caps.can_exchange ? RENAME_EXCHANGE : 0) == 0)
 		fd_remove_tree(fs->upper.orphans, name.s);
-	pthread_mutex_unlock(&fs->upper.orphans_lock);
+	pthread_mutex_unlock(orphan_lock(&fs->upper, to->entry.node->ino));
 }
 
 static int keep_file(struct fs *fs, struct end *to)
@@ -191,9 +191,9 @@ static int keep_file(struct fs *fs, struct end *to)
 	ref = object_open(fs, to->entry.node, &r);
 	if (!ref)
 		return r;
-	pthread_mutex_lock(&fs->upper.orphans_lock);
+	pthread_mutex_lock(orphan_lock(&fs->upper, to->entry.node->ino));
 	r = fd_link(ref->fd, fs->upper.orphans, orphan_name(to->entry.node->ino).s);
-	pthread_mutex_unlock(&fs->upper.orphans_lock);
+	pthread_mutex_unlock(orphan_lock(&fs->upper, to->entry.node->ino));
 	return r == -EEXIST ? 0 : r;
 }
 
@@ -207,9 +207,9 @@ static void keep_no_file(struct fs *fs, struct node *target)
 	pthread_mutex_unlock(&target->lock);
 	if (was_orphan)
 		return;
-	pthread_mutex_lock(&fs->upper.orphans_lock);
+	pthread_mutex_lock(orphan_lock(&fs->upper, target->ino));
 	unlinkat(fs->upper.orphans, orphan_name(target->ino).s, 0);
-	pthread_mutex_unlock(&fs->upper.orphans_lock);
+	pthread_mutex_unlock(orphan_lock(&fs->upper, target->ino));
 }
 
 /*
