@@ -57,13 +57,29 @@ ssize_t xattr_list(int fd, char **ret)
 	}
 }
 
+struct path_at {
+	char s[sizeof(struct fd_path) + 1 + NAME_MAX];
+};
+
+static struct path_at path_at(int dirfd, const char *name)
+{
+	struct path_at path;
+
+	snprintf(path.s, sizeof(path.s), "%s/%s", fd_path(dirfd).s, name);
+	return path;
+}
+
+ssize_t xattr_get_at(int dirfd, const char *name, const char *attribute, void *value, size_t size)
+{
+	ssize_t n = lgetxattr(path_at(dirfd, name).s, attribute, value, size);
+
+	return n < 0 ? -errno : n;
+}
+
 ssize_t xattr_list_at(int dirfd, const char *name, char *names, size_t size)
 {
-	char path[sizeof(struct fd_path) + 1 + NAME_MAX];
-	ssize_t n;
+	ssize_t n = llistxattr(path_at(dirfd, name).s, names, size);
 
-	snprintf(path, sizeof(path), "%s/%s", fd_path(dirfd).s, name);
-	n = llistxattr(path, names, size);
 	if (n < 0)
 		return errno == EOPNOTSUPP ? 0 : -errno;
 	return n;

@@ -35,7 +35,15 @@ struct build {
 	uint64_t last_ino;
 	uint64_t n_written;
 	unsigned int n_branches;
+	void *buffer; /* of HASH_BUFFER bytes */
+	XXH3_state_t *hash;
 };
+
+static void build_done(struct build *build)
+{
+	free(build->buffer);
+	XXH3_freeState(build->hash);
+}
 
 static void put_inode(struct build *build, uint64_t ino, const struct chain_inode *inode)
 {
@@ -71,28 +79,25 @@ static int commit_batch(struct build *build)
 	return r < 0 ? r : index_begin(build->index, true, &build->txn);
 }
 
-static int hash_content(struct lower_obj *obj, uint8_t ret[16])
+static int hash_content(struct build *build, struct lower_obj *obj, off_t size, uint8_t ret[16])
 {
-	cleanup_fd int fd = lower_open(obj, O_RDONLY);
-	cleanup_free char *buffer = malloc(HASH_BUFFER);
-	XXH3_state_t *state = XXH3_createState();
+	cleanup_fd int fd = size ? lower_open(obj, O_RDONLY) : -1;
 	XXH128_canonical_t hash;
-	ssize_t n = fd;
 	off_t at = 0;
 
-	if (fd >= 0 && (!buffer || !state))
-		n = -ENOMEM;
-	if (n >= 0)
-		XXH3_128bits_reset(state);
-	while (n >= 0 && (n = fd_pread_all(fd, buffer, HASH_BUFFER, at)) > 0) {
-		XXH3_128bits_update(state, buffer, (size_t)n);
+	if (size && fd < 0)
+		return fd;
+	XXH3_128bits_reset(build->hash);
+	while (at < size) {
+		size_t want = size - at < HASH_BUFFER ? (size_t)(size - at) : HASH_BUFFER;
+		ssize_t n = fd_pread_all(fd, build->buffer, want, at);
+
+		if (n <= 0)
+			return n < 0 ? (int)n : -EIO; /* the branch changes under us */
+		XXH3_128bits_update(build->hash, build->buffer, (size_t)n);
 		at += n;
 	}
-	if (n == 0)
-		XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(state));
-	XXH3_freeState(state);
-	if (n < 0)
-		return (int)n;
+	XXH128_canonicalFromHash(&hash, XXH3_128bits_digest(build->hash));
 	memcpy(ret, &hash, 16);
 	return 0;
 }
@@ -155,7 +160,7 @@ static int add_inode(struct build *build, uint64_t ino, struct lower_obj *obj,
 
 	inode.xattrs.data = xattrs;
 	if (r == 0 && S_ISREG(st->st_mode))
-		r = hash_content(obj, inode.hash);
+		r = hash_content(build, obj, st->st_size, inode.hash);
 	if (r == 0 && S_ISLNK(st->st_mode)) {
 		r = lower_readlink(obj, &target);
 		if (r == 0)
@@ -258,10 +263,15 @@ static int build_tree(struct build *build, struct lower *lower, const char *chai
 static int build_index(struct lower *lower, size_t n_branches, const char *chain_id, int dirfd,
 		       const char *name)
 {
-	struct build build = { .n_branches = (unsigned int)n_branches };
+	CLEANUP(build_done)
+	struct build build = { .n_branches = (unsigned int)n_branches,
+			       .buffer = malloc(HASH_BUFFER),
+			       .hash = XXH3_createState() };
 	cleanup_fd int fd = -1;
-	int r = index_open(dirfd, name, INDEX_WRITE_ALONE, chain_tables, &build.index);
+	int r = -ENOMEM;
 
+	if (build.buffer && build.hash)
+		r = index_open(dirfd, name, INDEX_WRITE_ALONE, chain_tables, &build.index);
 	if (r != 0)
 		return r < 0 ? r : -EIO;
 	r = build_tree(&build, lower, chain_id);

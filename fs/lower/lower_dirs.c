@@ -480,22 +480,55 @@ static ssize_t get_mapped(struct lower_obj *obj, int fd, const char *name, void 
 	return n;
 }
 
+/* Where the object is: its directory in a branch, and *name there; "." of a directory itself. */
+static struct fd_ref *find_at(struct lower_obj *base, const char **name, int *error)
+{
+	struct object *obj = object_of(base);
+	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
+
+	*name = dir == obj ? "." : obj->name;
+	*error = 0;
+	return place_fd(dir, dir == obj ? 0 : obj->place, error);
+}
+
 static ssize_t dirs_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size)
 {
-	cleanup_fd int fd = dirs_open(obj, O_PATH);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_fd int fd = -1;
+	const char *at;
+	int r;
 
-	if (fd < 0)
-		return fd;
-	if (is_mapped(obj) && idxattr_has_ids(name))
-		return get_mapped(obj, fd, name, value, size);
-	return xattr_get(fd, name, value, size);
+	if (is_mapped(obj) && idxattr_has_ids(name)) {
+		fd = dirs_open(obj, O_PATH);
+		return fd < 0 ? fd : get_mapped(obj, fd, name, value, size);
+	}
+	ref = find_at(obj, &at, &r);
+	return ref ? xattr_get_at(ref->fd, at, name, value, size) : r;
 }
 
 static ssize_t dirs_xattr_list(struct lower_obj *obj, char **ret)
 {
-	cleanup_fd int fd = dirs_open(obj, O_PATH);
-	ssize_t n = fd < 0 ? fd : xattr_list(fd, ret);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_fd int fd = -1;
+	char names[4096];
+	const char *at;
+	ssize_t n;
+	int r;
 
+	ref = find_at(obj, &at, &r);
+	if (!ref)
+		return r;
+	/* Nearly always they are few. */
+	n = xattr_list_at(ref->fd, at, names, sizeof(names));
+	if (n >= 0) {
+		*ret = malloc(n ? (size_t)n : 1);
+		if (!*ret)
+			return -ENOMEM;
+		memcpy(*ret, names, (size_t)n);
+	} else if (n == -ERANGE || n == -E2BIG) {
+		fd = dirs_open(obj, O_PATH);
+		n = fd < 0 ? fd : xattr_list(fd, ret);
+	}
 	return n < 0 ? n : (ssize_t)xattr_list_filter(*ret, (size_t)n, whiteout_is_private_xattr);
 }
 

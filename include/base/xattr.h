@@ -34,6 +34,10 @@ ssize_t xattr_list(int fd, char **ret);
  */
 ssize_t xattr_list_at(int dirfd, const char *name, char *names, size_t size);
 
+/* As xattr_get of what `name` is in the directory `dirfd`, in one system call; no link is followed.
+ */
+ssize_t xattr_get_at(int dirfd, const char *name, const char *attribute, void *value, size_t size);
+
 /* Whether `name` is in a list of `size` bytes. */
 bool xattr_list_has(const char *names, size_t size, const char *name);
 

@@ -26,6 +26,7 @@ struct stream {
 	struct error *error;
 	struct archive *raw;
 	struct hasher *blob, *content;
+	bool is_plain; /* not compressed: the content is the blob */
 	int failure; /* of the reading callback: a negative errno */
 	bool at_end;
 	char block[BLOCK];
@@ -137,6 +138,7 @@ int stream_open(const struct extent *extent, const struct watch *watch, struct e
 	if (r < ARCHIVE_WARN)
 		return fail(stream);
 	stream->at_end = r == ARCHIVE_EOF;
+	stream->is_plain = archive_filter_code(stream->raw, 0) == ARCHIVE_FILTER_NONE;
 	*ret = take_ptr(stream);
 	return 0;
 }
@@ -156,7 +158,8 @@ ssize_t stream_read(struct stream *stream, const void **ret)
 	}
 	if (size == 0)
 		return 0;
-	hasher_update(stream->content, data, size);
+	if (!stream->is_plain)
+		hasher_update(stream->content, data, size);
 	*ret = data;
 	return (ssize_t)size;
 }
@@ -182,7 +185,9 @@ int stream_finish(struct stream *stream, struct digest *ret_blob, struct digest 
 
 	if (r == 0)
 		r = hasher_finish(stream->blob, ret_blob);
-	if (r == 0)
+	if (r == 0 && stream->is_plain)
+		*ret_content = *ret_blob;
+	else if (r == 0)
 		r = hasher_finish(stream->content, ret_content);
 	return r;
 }

@@ -74,17 +74,24 @@ static int write_all(int fd, const char *data, size_t size, off_t offset)
 	return 0;
 }
 
-/* Writes a block of a file, but not its pages of zeros: they are left as holes. */
-static int write_sparse(int fd, const char *data, size_t size, off_t offset)
+/*
+ * Writes a block of a file, but not its pages of zeros: they are left as holes. *end: how long the
+ * file is then.
+ */
+static int write_sparse(int fd, const char *data, size_t size, off_t offset, off_t *end)
 {
 	size_t start = 0, at = 0;
 
 	while (at < size) {
 		size_t piece = PAGE - (size_t)((offset + (off_t)at) % PAGE);
+		bool is_hole;
 
 		if (piece > size - at)
 			piece = size - at;
-		if (is_zero(data + at, piece)) {
+		is_hole = is_zero(data + at, piece);
+		if (!is_hole)
+			*end = offset + (off_t)(at + piece);
+		if (is_hole) {
 			int r = write_all(fd, data + start, at - start, offset + (off_t)start);
 
 			if (r < 0)
@@ -109,6 +116,7 @@ static int archive_failure(struct archive *archive, struct error *error)
 static int write_content(struct new_object *object, int fd, struct error *error)
 {
 	int64_t size = archive_entry_size(object->entry);
+	off_t end = 0;
 
 	for (;;) {
 		const void *data;
@@ -120,11 +128,12 @@ static int write_content(struct new_object *object, int fd, struct error *error)
 			break;
 		if (r < ARCHIVE_WARN)
 			return archive_failure(object->archive, error);
-		r = write_sparse(fd, data, n, offset);
+		r = write_sparse(fd, data, n, offset, &end);
 		if (r < 0)
 			return error_errno(error, r, "its content cannot be written");
 	}
-	if (size > 0 && ftruncate(fd, size) < 0)
+	/* To set the length that it has would make some filesystems write it to the disk first. */
+	if (size > 0 && end != size && ftruncate(fd, size) < 0)
 		return error_errno(error, -errno, "it cannot be %lld bytes long", (long long)size);
 	return 0;
 }
