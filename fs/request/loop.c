@@ -26,7 +26,9 @@ enum {
 	NOTIFY_RESEND = 7, /* FUSE_NOTIFY_RESEND, which headers before Linux 6.9 lack */
 	REST_SECONDS = 5,
 	THREADS = 17, /* as many as are of use; more if these wait for something */
+	FEW_THREADS = 2, /* that are kept, with a megabyte each */
 	PATIENCE_MS = 100,
+	REST_MS = 3000, /* in which a thread was not needed that then goes */
 };
 
 struct loop;
@@ -36,6 +38,7 @@ struct thread {
 	struct attempt *place; /* where its requests lie */
 	pthread_t id;
 	atomic_bool is_receiving;
+	atomic_bool is_leaving; /* to end when it has answered what it has */
 };
 
 struct loop {
@@ -43,9 +46,10 @@ struct loop {
 	struct shared *shared;
 	struct nodes *nodes;
 	atomic_int n_idle; /* threads that receive, or are about to */
+	atomic_int least_idle; /* of that number, since it was last looked at */
 	atomic_bool is_ending;
 	int over; /* an eventfd: a thread has found the mount gone */
-	int crowded; /* an eventfd: all threads have something to do */
+	int watched; /* an eventfd: all threads have something to do, or are more than a few */
 	atomic_bool is_crowded; /* that has been said */
 	pthread_mutex_t lock; /* guards what follows */
 	int n_threads;
@@ -53,6 +57,14 @@ struct loop {
 };
 
 static void *serve(void *argument);
+
+static void say(int eventfd)
+{
+	uint64_t one = 1;
+
+	if (write(eventfd, &one, sizeof(one)) < 0)
+		syslog(LOG_ERR, "eventfd: %s", strerror(errno));
+}
 
 /* With the lock held. The signals that end us are for the thread that called loop_run. */
 static int create_thread(struct loop *loop)
@@ -62,6 +74,7 @@ static int create_thread(struct loop *loop)
 	int r;
 
 	thread->loop = loop;
+	atomic_store(&thread->is_leaving, false);
 	thread->place = &loop->shared->attempts.places[loop->n_threads];
 	sigfillset(&all);
 	sigdelset(&all, SIGUSR1);
@@ -73,6 +86,8 @@ static int create_thread(struct loop *loop)
 		loop->n_threads++;
 	else
 		atomic_fetch_sub(&loop->n_idle, 1);
+	if (r == 0 && loop->n_threads == FEW_THREADS + 1)
+		say(loop->watched);
 	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
 	return -r;
 }
@@ -92,12 +107,9 @@ static void add_thread(struct loop *loop, int max)
 /* The last thread that was idle is not any more. */
 static void add_idle_thread(struct loop *loop)
 {
-	uint64_t one = 1;
-
 	add_thread(loop, THREADS);
-	if (atomic_load(&loop->n_idle) == 0 && !atomic_exchange(&loop->is_crowded, true) &&
-	    write(loop->crowded, &one, sizeof(one)) < 0)
-		syslog(LOG_ERR, "eventfd: %s", strerror(errno));
+	if (atomic_load(&loop->n_idle) == 0 && !atomic_exchange(&loop->is_crowded, true))
+		say(loop->watched);
 }
 
 /*
@@ -105,11 +117,11 @@ static void add_idle_thread(struct loop *loop)
  * way would put it in memory that dies with us.
  */
 static ssize_t receive(struct fuse_session *session, struct attempt *place,
-		       const atomic_bool *is_ending)
+		       const atomic_bool *is_leaving)
 {
 	const struct timespec pause = { .tv_nsec = 100000000 };
 
-	while (!atomic_load(is_ending)) {
+	while (!atomic_load(is_leaving)) {
 		ssize_t n = read(fuse_session_fd(session), place->request, sizeof(place->request));
 
 		if (n >= 0)
@@ -142,33 +154,61 @@ static void answer(struct loop *loop, struct attempt *place, size_t n)
 	attempt_end(place, loop->nodes);
 }
 
+/* A request less can be received at a time: the number that is left. */
+static int count_off(struct loop *loop)
+{
+	int left = atomic_fetch_sub(&loop->n_idle, 1) - 1;
+	int least = atomic_load(&loop->least_idle);
+
+	while (left < least && !atomic_compare_exchange_weak(&loop->least_idle, &least, left))
+		;
+	return left;
+}
+
+/* Whether the thread, which is idle, goes; not the last that is. */
+static bool leaves(struct thread *thread)
+{
+	struct loop *loop = thread->loop;
+	int idle = atomic_load(&loop->n_idle);
+
+	if (!atomic_load(&thread->is_leaving))
+		return false;
+	while (idle > 1 || atomic_load(&loop->is_ending)) {
+		if (atomic_compare_exchange_weak(&loop->n_idle, &idle, idle - 1))
+			return true;
+	}
+	atomic_store(&thread->is_leaving, false);
+	return false;
+}
+
 static void *serve(void *argument)
 {
 	struct thread *thread = argument;
 	struct loop *loop = thread->loop;
 	struct attempt *place = thread->place;
-	uint64_t one = 1;
 
 	/*
 	 * A page that is not there when the kernel copies a request into it, while we are
 	 * being killed, would make the kernel fail the request (EIO).
 	 */
 	madvise(place->request, sizeof(place->request), MADV_POPULATE_WRITE);
-	for (;;) {
+	while (!leaves(thread)) {
 		ssize_t n;
 
 		atomic_store(&thread->is_receiving, true);
-		n = receive(loop->session, place, &loop->is_ending);
+		n = receive(loop->session, place, &thread->is_leaving);
 		atomic_store(&thread->is_receiving, false);
-		if (n <= 0)
+		if (n <= 0 && !atomic_load(&thread->is_leaving)) {
+			say(loop->over);
 			break;
-		if (atomic_fetch_sub(&loop->n_idle, 1) == 1)
+		}
+		if (n <= 0)
+			continue;
+		if (count_off(loop) == 0)
 			add_idle_thread(loop);
 		answer(loop, place, (size_t)n);
 		atomic_fetch_add(&loop->n_idle, 1);
 	}
-	if (write(loop->over, &one, sizeof(one)) < 0)
-		syslog(LOG_ERR, "eventfd: %s", strerror(errno));
 	return NULL;
 }
 
@@ -233,6 +273,7 @@ static void join_all(struct loop *loop)
 		struct thread *thread = &loop->threads[i];
 		struct timespec until;
 
+		atomic_store(&thread->is_leaving, true);
 		do {
 			if (atomic_load(&thread->is_receiving))
 				pthread_kill(thread->id, SIGUSR1);
@@ -292,7 +333,7 @@ static bool relieve(struct loop *loop, unsigned long *n_served)
 	unsigned long n = atomic_load(&loop->shared->n_served);
 	uint64_t said;
 
-	if (read(loop->crowded, &said, sizeof(said)) < 0 && n == *n_served)
+	if (read(loop->watched, &said, sizeof(said)) < 0 && n == *n_served)
 		add_thread(loop, ATTEMPT_PLACES);
 	*n_served = n;
 	atomic_store(&loop->is_crowded, false);
@@ -300,6 +341,48 @@ static bool relieve(struct loop *loop, unsigned long *n_served)
 		return false;
 	atomic_store(&loop->is_crowded, true);
 	return true;
+}
+
+/* With the lock held: threads that have ended, and what they had. */
+static void bury_threads(struct loop *loop)
+{
+	while (loop->n_threads > FEW_THREADS &&
+	       pthread_tryjoin_np(loop->threads[loop->n_threads - 1].id, NULL) == 0) {
+		struct attempt *place = loop->threads[--loop->n_threads].place;
+
+		madvise(place->request, sizeof(place->request), MADV_REMOVE);
+	}
+}
+
+/*
+ * In every REST_MS in which nothing else was to be done: threads that nobody has needed since the
+ * last time are to leave, those that came last first, and are buried the next time.
+ */
+static void thin_out(struct loop *loop)
+{
+	int spare;
+
+	pthread_mutex_lock(&loop->lock);
+	bury_threads(loop);
+	spare = atomic_exchange(&loop->least_idle, atomic_load(&loop->n_idle)) - 1;
+	for (int i = loop->n_threads - 1; i >= FEW_THREADS && spare > 0; i--, spare--) {
+		struct thread *thread = &loop->threads[i];
+
+		atomic_store(&thread->is_leaving, true);
+		if (atomic_load(&thread->is_receiving))
+			pthread_kill(thread->id, SIGUSR1);
+	}
+	pthread_mutex_unlock(&loop->lock);
+}
+
+static bool are_many(struct loop *loop)
+{
+	bool many;
+
+	pthread_mutex_lock(&loop->lock);
+	many = loop->n_threads > FEW_THREADS;
+	pthread_mutex_unlock(&loop->lock);
+	return many;
 }
 
 /* Waits until something can be read from `fd`: false; or the mount is over: true. */
@@ -314,15 +397,18 @@ static bool wait_over(struct loop *loop, int fd)
 		int device = is_crowded ? fuse_session_fd(loop->session) : -1;
 		struct pollfd fds[4] = { { .fd = loop->over, .events = POLLIN },
 					 { .fd = fd, .events = POLLIN },
-					 { .fd = loop->crowded, .events = POLLIN },
+					 { .fd = loop->watched, .events = POLLIN },
 					 { .fd = device } };
-		int n = poll(fds, 4, is_crowded ? PATIENCE_MS : -1);
+		int ms = is_crowded ? PATIENCE_MS : are_many(loop) ? REST_MS : -1;
+		int n = poll(fds, 4, ms);
 
 		if (n > 0 && (fds[0].revents || fds[3].revents))
 			return true;
 		if (n > 0 && fds[1].revents)
 			return false;
-		if (n >= 0)
+		if (n == 0 && !is_crowded)
+			thin_out(loop);
+		else if (n >= 0)
 			is_crowded = relieve(loop, &n_served);
 	}
 }
@@ -401,15 +487,15 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 	if (r < 0)
 		return r;
 	loop.over = eventfd(0, EFD_CLOEXEC);
-	loop.crowded = loop.over < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (loop.crowded < 0)
+	loop.watched = loop.over < 0 ? -1 : eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (loop.watched < 0)
 		return -errno;
 	handle_signals(supervised->talk >= 0);
 	pthread_mutex_init(&loop.lock, NULL);
 	r = add_first_thread(&loop, supervised->is_restart);
 	if (r < 0) {
 		pthread_mutex_destroy(&loop.lock);
-		close(loop.crowded);
+		close(loop.watched);
 		close(loop.over);
 		return r;
 	}
@@ -425,7 +511,7 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 	if (r == LOOP_ASKED)
 		answer_rest(&loop);
 	pthread_mutex_destroy(&loop.lock);
-	close(loop.crowded);
+	close(loop.watched);
 	close(loop.over);
 	return r;
 }

@@ -59,3 +59,47 @@ measure() {
 
 measure 1-branch "$TMP/l0"
 measure 100-branches "$lowers"
+
+# After a burst, threads go that nobody needs any more, with their megabytes.
+status() {
+	sed -n "s/^$1:[[:space:]]*\([0-9]*\).*/\1/p" "/proc/$(worker)/status"
+}
+few_threads() {
+	[ "$(status Threads)" -le 4 ]
+}
+mkdir burst
+for i in $(seq 40); do
+	mkdir "burst/$i"
+	(cd "burst/$i" && seq 100 | xargs touch)
+done
+mount_cairnfs -o "lowerdir=burst,upperdir=u,workdir=w" m
+few_threads || fail "$(status Threads) threads at first"
+most=0
+for _ in 1 2 3 4 5; do
+	for i in $(seq 24); do
+		(for j in $(seq 40); do getfattr -n user.none "m/$j/"* 2>&1; done | wc -l) >out &
+	done
+	sleep 0.3
+	now=$(status Threads)
+	[ "$now" -le "$most" ] || most=$now
+	wait
+done
+echo "burst-threads $most threads"
+echo "burst-shared $(status RssShmem) kB"
+if [ "$most" -gt 4 ]; then
+	# Not sooner than a few seconds after they were needed last.
+	for _ in $(seq 60); do
+		! few_threads || [ "$(status RssShmem)" -gt 5000 ] || break
+		sleep 0.5
+	done
+	echo "kept-threads $(status Threads) threads"
+	echo "kept-shared $(status RssShmem) kB"
+	few_threads || fail "$(status Threads) threads are kept"
+	[ "$(status RssShmem)" -lt 5000 ] || fail "$(status RssShmem) kB are kept"
+	ls m/1 >out # and they can come again
+	for i in $(seq 24); do
+		(getfattr -n user.none m/*/* 2>&1 | wc -l) >out &
+	done
+	wait
+fi
+umount m
