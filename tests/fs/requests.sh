@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-3.0-or-later
 # How many requests the kernel makes for each of many files: no more than doc/performance.md says, which has the reason for each.
+# shellcheck disable=SC2016 # what is in single quotes is the other shell's
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
@@ -52,7 +53,6 @@ more_statfs() {
 }
 
 in_each() {
-	# shellcheck disable=SC2016 # the other shell's
 	sh -c 'n=$1 dir=$2 && cd "$dir" && for i in $(seq "$n"); do eval "$3"; done' sh $n "$1" "$2"
 }
 
@@ -78,7 +78,6 @@ counted "find -size of 2000 files" "" find m/large -size 3
 
 # In a directory that is another user's, the kernel asks for the ACL again with the attributes.
 chmod 1777 m/new
-# shellcheck disable=SC2016 # the other shell's
 counted "creating in another's directory" "LOOKUP=1 MKNOD=1 GETATTR=1 GETXATTR=1" \
 	setpriv --reuid 12345 --regid 12345 --clear-groups sh -c 'cd m/new && for i in $(seq "$1"); do : >"u$i"; done' sh $n
 

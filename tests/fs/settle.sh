@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 need_root
 need_fuse
-need mkfs.xfs mkfs.ext4 losetup strace
+need mkfs.xfs mkfs.ext4 losetup strace flock
 losetup -f >"$TMP/out" 2>&1 || skip "no loop devices"
 
 cd "$TMP"
