@@ -449,12 +449,16 @@ void node_tally_keep(struct node *node, unsigned int mark, int n)
 	pthread_mutex_unlock(&node->lock);
 }
 
-void node_names_changed(struct node *dir, enum names_change change)
+void node_names_changed(struct node *dir)
 {
 	pthread_mutex_lock(&dir->lock);
 	dir->names_version++;
 	pthread_mutex_unlock(&dir->lock);
 	atomic_fetch_add(&dir->nodes->n_changes, 1);
+}
+
+void node_attributes_changed(struct node *dir, enum names_change change)
+{
 	if (change == NAMES_UNASKED || answer_is_late(&dir->answered))
 		node_links_changed(dir);
 }

@@ -181,13 +181,16 @@ bool node_is_removed(struct node *node);
 /* The lower part with a reference, or NULL. */
 struct lower_obj *node_lower(struct node *node);
 
+/* The directory's names have changed: listings made before are stale. */
+void node_names_changed(struct node *dir);
+
 /*
- * The directory's names have changed: listings made before are stale. NAMES_ASKED: as the request
- * asks for, so that the kernel discards what it knows of the directory's attributes itself;
- * NAMES_UNASKED: the request fails.
+ * After that, and all that changes with the names: the kernel is told that its attributes of the
+ * directory are stale, if need be. NAMES_ASKED: they changed as the request asks for, so that it
+ * discards them itself when that is answered; NAMES_UNASKED: the request fails.
  */
 enum names_change { NAMES_ASKED, NAMES_UNASKED };
-void node_names_changed(struct node *dir, enum names_change change);
+void node_attributes_changed(struct node *dir, enum names_change change);
 
 /*
  * Of what node->tally counts, one may come or go: before anything changes on disk, and after, when

@@ -38,7 +38,8 @@ struct thread {
 	struct attempt *place; /* where its requests lie */
 	pthread_t id;
 	atomic_bool is_receiving;
-	atomic_bool is_leaving; /* to end when it has answered what it has */
+	/* With the loop's lock held. One that has ended by itself is still to be joined. */
+	enum { NO_THREAD = 0, THREAD_RUNS, THREAD_ENDED } state;
 };
 
 struct loop {
@@ -47,12 +48,14 @@ struct loop {
 	struct nodes *nodes;
 	atomic_int n_idle; /* threads that receive, or are about to */
 	atomic_int least_idle; /* of that number, since it was last looked at */
+	atomic_int n_spare; /* threads that may end, each when it has answered something */
 	atomic_bool is_ending;
 	int over; /* an eventfd: a thread has found the mount gone */
 	int watched; /* an eventfd: all threads have something to do, or are more than a few */
 	atomic_bool is_crowded; /* that has been said */
 	pthread_mutex_t lock; /* guards what follows */
-	int n_threads;
+	int n_threads; /* that run */
+	int n_ended; /* that are still to be joined */
 	struct thread threads[ATTEMPT_PLACES];
 };
 
@@ -66,26 +69,54 @@ static void say(int eventfd)
 		syslog(LOG_ERR, "eventfd: %s", strerror(errno));
 }
 
+/* With the lock held: a thread that has ended, and what it had. */
+static void bury(struct thread *thread)
+{
+	if (thread->state != THREAD_ENDED)
+		return;
+	pthread_join(thread->id, NULL);
+	thread->state = NO_THREAD;
+	thread->loop->n_ended--;
+	madvise(thread->place->request, sizeof(thread->place->request), MADV_REMOVE);
+}
+
+/* With the lock held: where there is room for one more. */
+static struct thread *free_thread(struct loop *loop)
+{
+	for (int i = 0; i < ATTEMPT_PLACES; i++) {
+		struct thread *thread = &loop->threads[i];
+
+		bury(thread);
+		if (thread->state == NO_THREAD) {
+			thread->place = &loop->shared->attempts.places[i];
+			return thread;
+		}
+	}
+	return NULL;
+}
+
 /* With the lock held. The signals that end us are for the thread that called loop_run. */
 static int create_thread(struct loop *loop)
 {
-	struct thread *thread = &loop->threads[loop->n_threads];
+	struct thread *thread = free_thread(loop);
 	sigset_t all, old_mask;
 	int r;
 
+	if (!thread)
+		return -EAGAIN;
 	thread->loop = loop;
-	atomic_store(&thread->is_leaving, false);
-	thread->place = &loop->shared->attempts.places[loop->n_threads];
 	sigfillset(&all);
 	sigdelset(&all, SIGUSR1);
 	pthread_sigmask(SIG_SETMASK, &all, &old_mask);
 	/* Before it is there: what it receives is counted off. */
 	atomic_fetch_add(&loop->n_idle, 1);
 	r = pthread_create(&thread->id, NULL, serve, thread);
-	if (r == 0)
+	if (r == 0) {
+		thread->state = THREAD_RUNS;
 		loop->n_threads++;
-	else
+	} else {
 		atomic_fetch_sub(&loop->n_idle, 1);
+	}
 	if (r == 0 && loop->n_threads == FEW_THREADS + 1)
 		say(loop->watched);
 	pthread_sigmask(SIG_SETMASK, &old_mask, NULL);
@@ -117,11 +148,11 @@ static void add_idle_thread(struct loop *loop)
  * way would put it in memory that dies with us.
  */
 static ssize_t receive(struct fuse_session *session, struct attempt *place,
-		       const atomic_bool *is_leaving)
+		       const atomic_bool *is_ending)
 {
 	const struct timespec pause = { .tv_nsec = 100000000 };
 
-	while (!atomic_load(is_leaving)) {
+	while (!atomic_load(is_ending)) {
 		ssize_t n = read(fuse_session_fd(session), place->request, sizeof(place->request));
 
 		if (n >= 0)
@@ -165,20 +196,29 @@ static int count_off(struct loop *loop)
 	return left;
 }
 
-/* Whether the thread, which is idle, goes; not the last that is. */
-static bool leaves(struct thread *thread)
+/*
+ * Whether the thread, which has answered a request and waits for none yet, ends: it is not needed,
+ * and others wait for requests. It is asked for only now, as a signal for one that waits could
+ * reach it when it does something else.
+ */
+static bool retires(struct thread *thread)
 {
 	struct loop *loop = thread->loop;
-	int idle = atomic_load(&loop->n_idle);
+	bool retires;
 
-	if (!atomic_load(&thread->is_leaving))
+	if (atomic_load(&loop->n_spare) <= 0)
 		return false;
-	while (idle > 1 || atomic_load(&loop->is_ending)) {
-		if (atomic_compare_exchange_weak(&loop->n_idle, &idle, idle - 1))
-			return true;
+	pthread_mutex_lock(&loop->lock);
+	retires = loop->n_threads > FEW_THREADS && atomic_load(&loop->n_idle) > 0 &&
+		  !atomic_load(&loop->is_ending) && atomic_load(&loop->n_spare) > 0;
+	if (retires) {
+		atomic_fetch_sub(&loop->n_spare, 1);
+		loop->n_threads--;
+		loop->n_ended++;
+		thread->state = THREAD_ENDED;
 	}
-	atomic_store(&thread->is_leaving, false);
-	return false;
+	pthread_mutex_unlock(&loop->lock);
+	return retires;
 }
 
 static void *serve(void *argument)
@@ -192,23 +232,22 @@ static void *serve(void *argument)
 	 * being killed, would make the kernel fail the request (EIO).
 	 */
 	madvise(place->request, sizeof(place->request), MADV_POPULATE_WRITE);
-	while (!leaves(thread)) {
+	for (;;) {
 		ssize_t n;
 
 		atomic_store(&thread->is_receiving, true);
-		n = receive(loop->session, place, &thread->is_leaving);
+		n = receive(loop->session, place, &loop->is_ending);
 		atomic_store(&thread->is_receiving, false);
-		if (n <= 0 && !atomic_load(&thread->is_leaving)) {
-			say(loop->over);
-			break;
-		}
 		if (n <= 0)
-			continue;
+			break;
 		if (count_off(loop) == 0)
 			add_idle_thread(loop);
 		answer(loop, place, (size_t)n);
+		if (retires(thread))
+			return NULL;
 		atomic_fetch_add(&loop->n_idle, 1);
 	}
+	say(loop->over);
 	return NULL;
 }
 
@@ -269,11 +308,13 @@ static void join_all(struct loop *loop)
 	pthread_mutex_lock(&loop->lock);
 	atomic_store(&loop->is_ending, true);
 	pthread_mutex_unlock(&loop->lock);
-	for (int i = 0; i < loop->n_threads; i++) {
+	/* None begins any more, nor retires. */
+	for (int i = 0; i < ATTEMPT_PLACES; i++) {
 		struct thread *thread = &loop->threads[i];
 		struct timespec until;
 
-		atomic_store(&thread->is_leaving, true);
+		if (thread->state == NO_THREAD)
+			continue;
 		do {
 			if (atomic_load(&thread->is_receiving))
 				pthread_kill(thread->id, SIGUSR1);
@@ -343,44 +384,27 @@ static bool relieve(struct loop *loop, unsigned long *n_served)
 	return true;
 }
 
-/* With the lock held: threads that have ended, and what they had. */
-static void bury_threads(struct loop *loop)
-{
-	while (loop->n_threads > FEW_THREADS &&
-	       pthread_tryjoin_np(loop->threads[loop->n_threads - 1].id, NULL) == 0) {
-		struct attempt *place = loop->threads[--loop->n_threads].place;
-
-		madvise(place->request, sizeof(place->request), MADV_REMOVE);
-	}
-}
-
 /*
- * In every REST_MS in which nothing else was to be done: threads that nobody has needed since the
- * last time are to leave, those that came last first, and are buried the next time.
+ * In every REST_MS in which nothing else was to be done: of the threads that wait for requests,
+ * those that nobody has needed since the last time may end.
  */
 static void thin_out(struct loop *loop)
 {
-	int spare;
-
 	pthread_mutex_lock(&loop->lock);
-	bury_threads(loop);
-	spare = atomic_exchange(&loop->least_idle, atomic_load(&loop->n_idle)) - 1;
-	for (int i = loop->n_threads - 1; i >= FEW_THREADS && spare > 0; i--, spare--) {
-		struct thread *thread = &loop->threads[i];
-
-		atomic_store(&thread->is_leaving, true);
-		if (atomic_load(&thread->is_receiving))
-			pthread_kill(thread->id, SIGUSR1);
-	}
+	for (int i = 0; i < ATTEMPT_PLACES; i++)
+		bury(&loop->threads[i]);
+	atomic_store(&loop->n_spare,
+		     atomic_exchange(&loop->least_idle, atomic_load(&loop->n_idle)) - 1);
 	pthread_mutex_unlock(&loop->lock);
 }
 
+/* Whether there is anything to thin out. */
 static bool are_many(struct loop *loop)
 {
 	bool many;
 
 	pthread_mutex_lock(&loop->lock);
-	many = loop->n_threads > FEW_THREADS;
+	many = loop->n_threads > FEW_THREADS || loop->n_ended > 0;
 	pthread_mutex_unlock(&loop->lock);
 	return many;
 }
@@ -491,6 +515,9 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 	if (loop.watched < 0)
 		return -errno;
 	handle_signals(supervised->talk >= 0);
+	/* What an earlier worker's threads had is worked off. */
+	for (int i = FEW_THREADS; supervised->is_restart && i < ATTEMPT_PLACES; i++)
+		madvise(shared->attempts.places[i].request, ATTEMPT_REQUEST_MAX, MADV_REMOVE);
 	pthread_mutex_init(&loop.lock, NULL);
 	r = add_first_thread(&loop, supervised->is_restart);
 	if (r < 0) {

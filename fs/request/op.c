@@ -52,34 +52,33 @@ int op_entry_param(fuse_req_t req, const struct entry *entry, struct fuse_entry_
 	return op_shown(req, &entry->st, &ret->attr);
 }
 
-static void reply_entry(fuse_req_t req, const struct entry *entry, bool is_link)
+static void reply_entry(fuse_req_t req, struct node *changed, const struct entry *entry,
+			bool is_link)
 {
 	struct fuse_entry_param param;
 	int r = op_entry_param(req, entry, &param);
 
-	if (r < 0) {
-		fuse_reply_err(req, -r);
-		return;
-	}
 	if (is_link)
 		param.attr_timeout = 0;
 	/* Counted before the answer: the kernel may forget the node as soon as it has it. */
-	if (entry->node && !attempt_tell(entry->node)) {
-		fuse_reply_err(req, ENOMEM);
-		return;
-	}
-	if (fuse_reply_entry(req, &param) < 0 && entry->node)
+	if (r == 0 && entry->node && !attempt_tell(entry->node))
+		r = -ENOMEM;
+	if (r < 0 && changed)
+		node_attributes_changed(changed, NAMES_UNASKED);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else if (fuse_reply_entry(req, &param) < 0 && entry->node)
 		attempt_untell(entry->node);
 }
 
-void op_reply_entry(fuse_req_t req, const struct entry *entry)
+void op_reply_entry(fuse_req_t req, struct node *changed, const struct entry *entry)
 {
-	reply_entry(req, entry, false);
+	reply_entry(req, changed, entry, false);
 }
 
-void op_reply_link(fuse_req_t req, const struct entry *entry)
+void op_reply_link(fuse_req_t req, struct node *changed, const struct entry *entry)
 {
-	reply_entry(req, entry, true);
+	reply_entry(req, changed, entry, true);
 }
 
 /*

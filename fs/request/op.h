@@ -48,13 +48,16 @@ struct node *op_found_node(fuse_req_t req, fuse_ino_t ino);
 void op_reply(fuse_req_t req, int r);
 void op_reply_size(fuse_req_t req, ssize_t n);
 
-/* Answers with an entry, which the kernel then knows. */
-void op_reply_entry(fuse_req_t req, const struct entry *entry);
+/*
+ * Answers with an entry, which the kernel then knows. `changed`: the directory whose names the
+ * request has changed, of which the kernel is told if the answer becomes an error; or NULL.
+ */
+void op_reply_entry(fuse_req_t req, struct node *changed, const struct entry *entry);
 /*
  * The same with attributes that the kernel is not to keep: two links made of one
  * file at a time are answered in any order, and it would keep the last count.
  */
-void op_reply_link(fuse_req_t req, const struct entry *entry);
+void op_reply_link(fuse_req_t req, struct node *changed, const struct entry *entry);
 /* What such an answer is made of; as op_shown. */
 int op_entry_param(fuse_req_t req, const struct entry *entry, struct fuse_entry_param *ret);
 

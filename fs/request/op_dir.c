@@ -9,12 +9,12 @@
 #include "request/op.h"
 
 /* Answers with what was found, or that there is nothing, which the kernel remembers too. */
-static void reply_found(fuse_req_t req, int r, const struct entry *entry)
+static void reply_found(fuse_req_t req, int r, struct node *changed, const struct entry *entry)
 {
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		op_reply_entry(req, entry);
+		op_reply_entry(req, changed, entry);
 }
 
 /* "." and ".." are asked for by NFS servers and open_by_handle_at(2), of any number. */
@@ -42,7 +42,7 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	r = is_dots ? lookup_dots(op_fs(req), dir, is_up, &entry)
 		    : fs_lookup(op_fs(req), dir, name, &entry);
-	reply_found(req, r, &entry);
+	reply_found(req, r, NULL, &entry);
 }
 
 /* After -EEXIST: whether it is there because an earlier worker had carried the request out. */
@@ -69,7 +69,7 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const stru
 	}
 	if (r == -EEXIST)
 		r = made_before(op_fs(req), dir, name, &entry);
-	reply_found(req, r, &entry);
+	reply_found(req, r, dir, &entry);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -106,7 +106,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		op_reply_link(req, &entry);
+		op_reply_link(req, dir, &entry);
 }
 
 static void take(fuse_req_t req, fuse_ino_t parent, const char *name,

@@ -18,10 +18,13 @@
 
 enum { JOURNAL_INO = 8 }; /* of ext4, where its journal is a file of its own */
 
-/* Each journal of ext4 is listed, one on the same disk with its inode's number. */
+/*
+ * Each journal of ext4 is listed, one on the same disk with its inode's number. With
+ * journal_async_commit the disk's cache is not flushed before the journal has the name.
+ */
 static bool has_journal(int dir)
 {
-	char link[64], target[PATH_MAX], journal[PATH_MAX + 64];
+	char link[64], target[PATH_MAX], path[PATH_MAX + 64], options[4096];
 	const char *name;
 	struct stat st;
 	ssize_t n;
@@ -34,9 +37,13 @@ static bool has_journal(int dir)
 		return false;
 	target[n] = '\0';
 	name = strrchr(target, '/');
-	snprintf(journal, sizeof(journal), "/proc/fs/jbd2/%s-%d", name ? name + 1 : target,
-		 JOURNAL_INO);
-	return access(journal, F_OK) == 0;
+	name = name ? name + 1 : target;
+	snprintf(path, sizeof(path), "/proc/fs/jbd2/%s-%d", name, JOURNAL_INO);
+	if (access(path, F_OK) < 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/fs/ext4/%s/options", name);
+	return fd_read_text(path, options, sizeof(options)) > 0 &&
+	       !strstr(options, "journal_async_commit");
 }
 
 /* New files of an xfs may get their data on another disk, whose cache the journal does not flush.

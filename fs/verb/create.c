@@ -238,8 +238,10 @@ static int place_in(struct fs *fs, const struct thing *thing, struct node *dir, 
 	r = place(fs, thing, lower, ref->fd, name);
 	pthread_mutex_unlock(&dir->names);
 	if (r == 0)
-		node_names_changed(dir, NAMES_ASKED);
+		node_names_changed(dir);
 	node_tally_end(dir, !is_dir(thing) || r == -EEXIST ? 0 : r < 0 ? TALLY_LOST : 1);
+	if (r == 0)
+		node_attributes_changed(dir, NAMES_ASKED);
 	if (r < 0)
 		return r;
 	*ret = take_ptr(ref);
@@ -274,8 +276,9 @@ static void undo(struct fs *fs, struct node *dir, int dirfd, const char *name, m
 	    lower_lookup(lower, name, &found, NULL) != LOWER_ABSENT)
 		hide_free(&fs->upper, dirfd, name);
 	pthread_mutex_unlock(&dir->names);
-	node_names_changed(dir, NAMES_UNASKED);
+	node_names_changed(dir);
 	node_tally_end(dir, S_ISDIR(mode) ? TALLY_LOST : 0);
+	node_attributes_changed(dir, NAMES_UNASKED);
 }
 
 int fs_create(struct fs *fs, struct node *dir, const char *name, const struct newborn *newborn,

@@ -56,7 +56,7 @@ void remove_note(struct fs *fs, struct node *node, nlink_t n_links, struct node 
 	int left;
 
 	node_remove_alias(node, dir, name);
-	node_names_changed(dir, NAMES_ASKED);
+	node_names_changed(dir);
 	if (!S_ISDIR(node->type) && !node_has_upper(node))
 		lower = node_lower(node);
 	if (!lower)
@@ -188,6 +188,8 @@ static int remove_name(struct fs *fs, const struct entry *entry, struct node *di
 	/* A listing of before is known to be stale by now. */
 	if (is_dir)
 		node_tally_end(dir, r < 0 ? TALLY_LOST : -1);
+	if (r == 0)
+		node_attributes_changed(dir, NAMES_ASKED);
 	return r;
 }
 

@@ -517,9 +517,11 @@ int fs_rename(struct fs *fs, struct node *olddir, const char *oldname, struct no
 	node_tally_begin(olddir);
 	node_tally_begin(newdir);
 	r = flags & RENAME_EXCHANGE ? exchange(fs, &from, &to) : replace(fs, &from, &to);
-	change = r == 0 ? NAMES_ASKED : NAMES_UNASKED;
-	node_names_changed(olddir, change);
-	node_names_changed(newdir, change);
+	node_names_changed(olddir);
+	node_names_changed(newdir);
 	tally_end(&from, &to, flags & RENAME_EXCHANGE, r);
+	change = r == 0 ? NAMES_ASKED : NAMES_UNASKED;
+	node_attributes_changed(olddir, change);
+	node_attributes_changed(newdir, change);
 	return r;
 }

@@ -111,12 +111,16 @@ static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
 
 int fs_getattr(struct fs *fs, struct node *node, struct stat *ret)
 {
-	bool has_upper = node_has_upper(node);
-	cleanup_lower_obj struct lower_obj *lower = has_upper ? NULL : node_lower(node);
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	bool has_upper;
 	int r;
 
+	/* Before anything is looked at, where it is included. */
 	if (S_ISDIR(node->type))
 		answer_begin(&node->answered);
+	has_upper = node_has_upper(node);
+	if (!has_upper)
+		lower = node_lower(node);
 	if (lower)
 		r = lower_stat(lower, ret);
 	else
