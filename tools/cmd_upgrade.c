@@ -47,7 +47,7 @@ static int upgrade_all(const struct serving processes[], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		cleanup_free char *path = place_of(&processes[i]);
 
-		if (upgrade(&processes[i], path ? path : "") > CMD_OK)
+		if (upgrade(&processes[i], path ? path : "") == CMD_FAILED)
 			exit_code = CMD_FAILED;
 	}
 	return exit_code;

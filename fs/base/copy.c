@@ -65,7 +65,7 @@ static int copy_range(int src, int dst, off_t from, off_t to)
 	return 0;
 }
 
-/* A clone is as long as its source; to give it that length once more would be another change. */
+/* What is that long already is left alone: some filesystems would write it to the disk first. */
 static int fit(int fd, off_t size)
 {
 	struct stat st;

@@ -33,28 +33,36 @@ int xattr_remove(int fd, const char *name)
 	return removexattr(fd_path(fd).s, name) < 0 ? -errno : 0;
 }
 
-ssize_t xattr_list(int fd, char **ret)
+/* Nearly always they are few, and one call gives them all. */
+static ssize_t list(const char *path, ssize_t (*call)(const char *path, char *names, size_t size),
+		    char **ret)
 {
-	struct fd_path path = fd_path(fd);
+	enum { ENOUGH = 512 };
+	size_t room = ENOUGH;
 
 	for (;;) {
-		cleanup_free char *names = NULL;
-		ssize_t n = listxattr(path.s, NULL, 0);
+		cleanup_free char *names = malloc(room);
+		ssize_t n;
 
-		if (n < 0 && errno != EOPNOTSUPP)
-			return -errno;
-		names = malloc(n > 0 ? (size_t)n : 1);
 		if (!names)
 			return -ENOMEM;
-		if (n > 0)
-			n = listxattr(path.s, names, (size_t)n);
-		if (n < 0 && errno == ERANGE)
-			continue; /* one was added between the two calls */
+		n = call(path, names, room);
+		if (n < 0 && errno == ERANGE) {
+			n = call(path, NULL, 0);
+			room = n > 0 ? (size_t)n : ENOUGH; /* some may go, or come, meanwhile */
+			if (n >= 0)
+				continue;
+		}
 		if (n < 0 && errno != EOPNOTSUPP)
 			return -errno;
 		*ret = take_ptr(names);
 		return n < 0 ? 0 : n;
 	}
+}
+
+ssize_t xattr_list(int fd, char **ret)
+{
+	return list(fd_path(fd).s, listxattr, ret);
 }
 
 struct path_at {
@@ -76,13 +84,9 @@ ssize_t xattr_get_at(int dirfd, const char *name, const char *attribute, void *v
 	return n < 0 ? -errno : n;
 }
 
-ssize_t xattr_list_at(int dirfd, const char *name, char *names, size_t size)
+ssize_t xattr_list_at(int dirfd, const char *name, char **ret)
 {
-	ssize_t n = llistxattr(path_at(dirfd, name).s, names, size);
-
-	if (n < 0)
-		return errno == EOPNOTSUPP ? 0 : -errno;
-	return n;
+	return list(path_at(dirfd, name).s, llistxattr, ret);
 }
 
 bool xattr_list_has(const char *names, size_t size, const char *name)

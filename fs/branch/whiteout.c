@@ -56,9 +56,9 @@ static bool is_marked(int fd)
 /* Of the many empty files that are none, most have no xattrs: one call finds that out. */
 static bool is_marked_at(int dirfd, const char *name)
 {
+	cleanup_free char *names = NULL;
 	cleanup_fd int fd = -1;
-	char names[512];
-	ssize_t n = xattr_list_at(dirfd, name, names, sizeof(names));
+	ssize_t n = xattr_list_at(dirfd, name, &names);
 
 	if (n >= 0 && !xattr_list_has(names, (size_t)n, trusted_whiteout) &&
 	    !xattr_list_has(names, (size_t)n, user_whiteout))

@@ -67,8 +67,7 @@ static int complete(struct fs *fs, struct node *node, struct lower_obj *data, of
 	cleanup_mtime struct mtime mtime = { 0 };
 	struct privileges privileges;
 	struct stat st;
-	bool is_clone;
-	int r;
+	int copied, r;
 
 	ref = object_open(fs, node, &r);
 	if (!ref)
@@ -82,18 +81,12 @@ static int complete(struct fs *fs, struct node *node, struct lower_obj *data, of
 		r = mtime_hold(fs, node, dst, &mtime);
 	if (r < 0)
 		return r;
-	r = copy_data(src, dst, limit < st.st_size ? limit : st.st_size);
-	is_clone = r == COPY_CLONED;
-	if (r > 0)
-		r = 0;
-	if (r == 0 && limit < st.st_size && ftruncate(dst, limit) < 0)
-		r = -errno;
-	if (r == 0)
-		r = privileges_restore(dst, &privileges);
+	copied = copy_data(src, dst, limit < st.st_size ? limit : st.st_size);
+	r = copied < 0 ? copied : privileges_restore(dst, &privileges);
 	if (r == 0)
 		r = mtime_release(&mtime);
-	if (r == 0 && fs->config->do_fsync)
-		r = settle(fs->upper.settling, dst, is_clone);
+	if (r == 0)
+		r = settle(fs->upper.settling, dst, copied);
 	/* From here on the data are the file's own. */
 	return r < 0 ? r : metacopy_remove(dst);
 }

@@ -47,9 +47,7 @@ static int copy_content(struct fs *fs, struct lower_obj *lower, struct staged *s
 	cleanup_fd int dst = fd_open(staged->dirfd, staged->name, O_RDWR, 0);
 	int r = src < 0 ? src : dst < 0 ? dst : copy_data(src, dst, size);
 
-	if (r < 0 || !fs->config->do_fsync)
-		return r < 0 ? r : 0;
-	return settle(fs->upper.settling, dst, r == COPY_CLONED);
+	return r < 0 ? r : settle(fs->upper.settling, dst, r);
 }
 
 /*

@@ -415,35 +415,46 @@ static int dirs_list(struct lower_obj *base, struct listing **ret)
 
 /* --- one object --- */
 
-static int dirs_open(struct lower_obj *base, int flags)
+/* Where the object is: its directory in a branch, and *name there; "." of a directory itself. */
+static struct fd_ref *find_at(struct lower_obj *base, const char **name, int *error)
 {
 	struct object *obj = object_of(base);
 	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
-	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = place_fd(dir, dir == obj ? 0 : obj->place, &r);
-	cleanup_fd int fd = -1;
 
+	*name = dir == obj ? "." : obj->name;
+	*error = 0;
+	return place_fd(dir, dir == obj ? 0 : obj->place, error);
+}
+
+static int dirs_open(struct lower_obj *base, int flags)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	cleanup_fd int fd = -1;
+	const char *at;
+	int r;
+
+	ref = find_at(base, &at, &r);
 	if (!ref)
 		return r;
-	if (dir == obj)
-		return fd_open(ref->fd, ".", flags | O_DIRECTORY, 0);
-	fd = fd_open(ref->fd, obj->name, flags | O_NONBLOCK, 0);
+	if (S_ISDIR(base->type))
+		return fd_open(ref->fd, at, flags | O_DIRECTORY, 0);
+	fd = fd_open(ref->fd, at, flags | O_NONBLOCK, 0);
 	if (fd >= 0 && S_ISREG(base->type) && !(flags & O_PATH) &&
 	    metacopy_get(fd, base->lower->file_marks))
-		return data_open(obj, fd, flags | O_NONBLOCK);
+		return data_open(object_of(base), fd, flags | O_NONBLOCK);
 	return take_fd(&fd);
 }
 
 static int dirs_stat(struct lower_obj *base, struct stat *ret)
 {
-	struct object *obj = object_of(base);
-	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
-	int r = 0;
-	cleanup_fd_ref struct fd_ref *ref = place_fd(dir, dir == obj ? 0 : obj->place, &r);
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	const char *at;
+	int r;
 
+	ref = find_at(base, &at, &r);
 	if (!ref)
 		return r;
-	r = fd_stat(ref->fd, dir == obj ? NULL : obj->name, ret);
+	r = fd_stat(ref->fd, at, ret);
 	return r < 0 ? r : complete_stat(base, ret);
 }
 
@@ -480,17 +491,6 @@ static ssize_t get_mapped(struct lower_obj *obj, int fd, const char *name, void 
 	return n;
 }
 
-/* Where the object is: its directory in a branch, and *name there; "." of a directory itself. */
-static struct fd_ref *find_at(struct lower_obj *base, const char **name, int *error)
-{
-	struct object *obj = object_of(base);
-	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
-
-	*name = dir == obj ? "." : obj->name;
-	*error = 0;
-	return place_fd(dir, dir == obj ? 0 : obj->place, error);
-}
-
 static ssize_t dirs_xattr_get(struct lower_obj *obj, const char *name, void *value, size_t size)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
@@ -509,26 +509,12 @@ static ssize_t dirs_xattr_get(struct lower_obj *obj, const char *name, void *val
 static ssize_t dirs_xattr_list(struct lower_obj *obj, char **ret)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
-	cleanup_fd int fd = -1;
-	char names[4096];
 	const char *at;
 	ssize_t n;
 	int r;
 
 	ref = find_at(obj, &at, &r);
-	if (!ref)
-		return r;
-	/* Nearly always they are few. */
-	n = xattr_list_at(ref->fd, at, names, sizeof(names));
-	if (n >= 0) {
-		*ret = malloc(n ? (size_t)n : 1);
-		if (!*ret)
-			return -ENOMEM;
-		memcpy(*ret, names, (size_t)n);
-	} else if (n == -ERANGE || n == -E2BIG) {
-		fd = dirs_open(obj, O_PATH);
-		n = fd < 0 ? fd : xattr_list(fd, ret);
-	}
+	n = ref ? xattr_list_at(ref->fd, at, ret) : r;
 	return n < 0 ? n : (ssize_t)xattr_list_filter(*ret, (size_t)n, whiteout_is_private_xattr);
 }
 

@@ -69,6 +69,12 @@ static void say(int eventfd)
 		syslog(LOG_ERR, "eventfd: %s", strerror(errno));
 }
 
+/* The memory for requests of a thread that there is not. */
+static void give_back(struct attempt *place)
+{
+	madvise(place->request, sizeof(place->request), MADV_REMOVE);
+}
+
 /* With the lock held: a thread that has ended, and what it had. */
 static void bury(struct thread *thread)
 {
@@ -77,7 +83,7 @@ static void bury(struct thread *thread)
 	pthread_join(thread->id, NULL);
 	thread->state = NO_THREAD;
 	thread->loop->n_ended--;
-	madvise(thread->place->request, sizeof(thread->place->request), MADV_REMOVE);
+	give_back(thread->place);
 }
 
 /* With the lock held: where there is room for one more. */
@@ -517,7 +523,7 @@ int loop_run(struct fuse_session *session, const struct supervised *supervised, 
 	handle_signals(supervised->talk >= 0);
 	/* What an earlier worker's threads had is worked off. */
 	for (int i = FEW_THREADS; supervised->is_restart && i < ATTEMPT_PLACES; i++)
-		madvise(shared->attempts.places[i].request, ATTEMPT_REQUEST_MAX, MADV_REMOVE);
+		give_back(&shared->attempts.places[i]);
 	pthread_mutex_init(&loop.lock, NULL);
 	r = add_first_thread(&loop, supervised->is_restart);
 	if (r < 0) {

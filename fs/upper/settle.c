@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "base/copy.h"
 #include "base/fd.h"
 
 enum { JOURNAL_INO = 8 }; /* of ext4, where its journal is a file of its own */
@@ -72,7 +74,7 @@ enum settling settling_of(int dir)
 	}
 }
 
-int settle(enum settling how, int fd, bool is_clone)
+int settle(enum settling how, int fd, int copied)
 {
 	const unsigned int all = SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
 				 SYNC_FILE_RANGE_WAIT_AFTER;
@@ -80,7 +82,7 @@ int settle(enum settling how, int fd, bool is_clone)
 
 	if (how == SETTLE_BY_FSYNC)
 		r = fsync(fd);
-	else if (!is_clone)
+	else if (how == SETTLE_BY_ORDER && copied != COPY_CLONED)
 		r = sync_file_range(fd, 0, 0, all);
 	return r < 0 ? -errno : 0;
 }

@@ -16,18 +16,16 @@
 #ifndef UPPER_SETTLE_H
 #define UPPER_SETTLE_H
 
-#include <stdbool.h>
-#include <sys/types.h>
-
-enum settling { SETTLE_BY_FSYNC = 0, SETTLE_BY_ORDER };
+/* SETTLE_NOT: nobody asked for it (fsync=0). */
+enum settling { SETTLE_BY_FSYNC = 0, SETTLE_BY_ORDER, SETTLE_NOT };
 
 /* What files need that are made in the open directory `dir`. From any thread. */
 enum settling settling_of(int dir);
 
 /*
- * Before the file `fd` (open for writing) gets a name: waits as long as needed. `is_clone`: all of
- * it was cloned. 0 or negative errno. From any thread.
+ * Before the file `fd` (open for writing) gets a name: waits as long as needed. `copied`: what
+ * copy_data() said of its content. 0 or negative errno. From any thread.
  */
-int settle(enum settling how, int fd, bool is_clone);
+int settle(enum settling how, int fd, int copied);
 
 #endif

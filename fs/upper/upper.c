@@ -65,7 +65,7 @@ int upper_open_work(struct upper *upper)
 	upper->staging = open_own(work, staging_name);
 	if (upper->staging < 0)
 		return upper->staging;
-	upper->settling = settling_of(upper->staging);
+	upper->settling = upper->config->do_fsync ? settling_of(upper->staging) : SETTLE_NOT;
 	upper->groups = open_own(work, groups_name);
 	if (upper->groups < 0)
 		return upper->groups;

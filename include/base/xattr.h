@@ -28,14 +28,8 @@ int xattr_remove(int fd, const char *name);
  */
 ssize_t xattr_list(int fd, char **ret);
 
-/*
- * The same of what `name` is in the directory `dirfd`, in one system call, into `names`; a symbolic
- * link is not followed. -ERANGE: they are longer than `size`.
- */
-ssize_t xattr_list_at(int dirfd, const char *name, char *names, size_t size);
-
-/* As xattr_get of what `name` is in the directory `dirfd`, in one system call; no link is followed.
- */
+/* These two of what `name` is in the directory `dirfd`, without opening it; no link is followed. */
+ssize_t xattr_list_at(int dirfd, const char *name, char **ret);
 ssize_t xattr_get_at(int dirfd, const char *name, const char *attribute, void *value, size_t size);
 
 /* Whether `name` is in a list of `size` bytes. */

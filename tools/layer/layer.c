@@ -84,19 +84,17 @@ static int write_sparse(int fd, const char *data, size_t size, off_t offset, off
 
 	while (at < size) {
 		size_t piece = PAGE - (size_t)((offset + (off_t)at) % PAGE);
-		bool is_hole;
 
 		if (piece > size - at)
 			piece = size - at;
-		is_hole = is_zero(data + at, piece);
-		if (!is_hole)
-			*end = offset + (off_t)(at + piece);
-		if (is_hole) {
+		if (is_zero(data + at, piece)) {
 			int r = write_all(fd, data + start, at - start, offset + (off_t)start);
 
 			if (r < 0)
 				return r;
 			start = at + piece;
+		} else {
+			*end = offset + (off_t)(at + piece);
 		}
 		at += piece;
 	}
