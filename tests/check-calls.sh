@@ -29,7 +29,7 @@ cut -d ' ' -f 1 "$tables/objects" | xargs nm -A | awk '
 	$(NF - 1) == "U" { print file[object], room[object], "U", $NF }
 	$(NF - 1) ~ /^[BCDGRSTVW]$/ { print file[object], room[object], "D", $NF }' "$tables/objects" - >"$tables/symbols"
 
-awk -v cairnfs="$ground $cairnfs_rooms" -v cairn="$ground $cairn_rooms" '
+awk -v cairnfs="$ground $cairnfs_rooms" -v cairn="$ground $cairn_rooms" -v backing="$ground $backing_rooms" '
 	function rank_rooms(list, rank, n, i, names) {
 		n = split(list, names, " ")
 		for (i = 1; i <= n; i++)
@@ -39,7 +39,8 @@ awk -v cairnfs="$ground $cairnfs_rooms" -v cairn="$ground $cairn_rooms" '
 	# Whether `from` may call `to`: in one of the lists it stands at or before it.
 	function may_call(from, to) {
 		return (from in fs_rank && to in fs_rank && fs_rank[to] <= fs_rank[from]) ||
-			(from in tool_rank && to in tool_rank && tool_rank[to] <= tool_rank[from])
+			(from in tool_rank && to in tool_rank && tool_rank[to] <= tool_rank[from]) ||
+			(from in helper_rank && to in helper_rank && helper_rank[to] <= helper_rank[from])
 	}
 
 	# Takes away, until there is none, each file that calls none of those that are left, or that none of them calls.
@@ -67,6 +68,7 @@ awk -v cairnfs="$ground $cairnfs_rooms" -v cairn="$ground $cairn_rooms" '
 	BEGIN {
 		rank_rooms(cairnfs, fs_rank)
 		rank_rooms(cairn, tool_rank)
+		rank_rooms(backing, helper_rank)
 	}
 	{ room[$1] = $2; left[$1] = 1 }
 	$3 == "D" { giver[$4] = giver[$4] " " $1 }
@@ -76,7 +78,7 @@ awk -v cairnfs="$ground $cairnfs_rooms" -v cairn="$ground $cairn_rooms" '
 			split(pair, ends, SUBSEP)
 			n = split(giver[ends[2]], files, " ")
 			for (i = 1; i <= n; i++) {
-				# Both programs have names of their own, main() among them.
+				# The programs have names of their own, main() among them.
 				is_other = room[files[i]] != room[ends[1]] && !may_call(room[ends[1]], room[files[i]]) &&
 					!may_call(room[files[i]], room[ends[1]])
 				if (files[i] == ends[1] || (is_other && n > 1))

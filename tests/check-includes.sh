@@ -56,7 +56,7 @@ done
 for room in $ground $cairnfs_rooms; do
 	[ -s "fs/$room/README" ] || wrong "fs/$room: has no README"
 done
-for room in $cairn_rooms; do
+for room in $cairn_rooms $backing_rooms; do
 	[ "$room" = cmd ] || [ -s "tools/$room/README" ] || wrong "tools/$room: has no README"
 done
 
@@ -69,7 +69,7 @@ done
 # (strerror_r is fine).
 for file in $sources; do
 	case $(room_of "$file")-$file in
-	request-* | daemon-* | cmd-* | *.h) continue ;;
+	request-* | daemon-* | cmd-* | backing-* | *.h) continue ;;
 	esac
 	calls=$(sed -e 's|"\([^"\\]\|\\.\)*"|""|g' -e 's|/\*.*\*/||' -e '/^[[:space:]]*\/\*/,/\*\//d' -e '/^[[:space:]]*\*/d' "$file" |
 		grep -nE '(^|[^[:alnum:]_])(v?f?printf|puts|fputs|putchar|perror|_?exit|abort|(secure_)?getenv|setenv|syslog)[[:space:]]*\(' || :)

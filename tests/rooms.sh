@@ -5,6 +5,7 @@
 ground="base host branch index lower"
 cairnfs_rooms="upper survive node copyup verb request daemon"
 cairn_rooms="value store archive layer import cmd"
+backing_rooms="backing"
 
 # room_of FILE: the room of a source file or header, or `none`.
 room_of() {
@@ -16,7 +17,7 @@ room_of() {
 	tools/*.[ch]) its_room=cmd ;;
 	*) its_room=none ;;
 	esac
-	case " $ground $cairnfs_rooms $cairn_rooms " in
+	case " $ground $cairnfs_rooms $cairn_rooms $backing_rooms " in
 	*" $its_room "*) echo "$its_room" ;;
 	*) echo none ;;
 	esac
@@ -41,5 +42,6 @@ is_below() {
 # may_use ROOM ROOM: whether the first may use the second.
 may_use() {
 	[ "$1" != "$2" ] || return 0
-	is_below "$1" "$2" "$ground $cairnfs_rooms" || is_below "$1" "$2" "$ground $cairn_rooms"
+	is_below "$1" "$2" "$ground $cairnfs_rooms" || is_below "$1" "$2" "$ground $cairn_rooms" ||
+		is_below "$1" "$2" "$ground $backing_rooms"
 }
