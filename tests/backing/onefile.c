@@ -2,10 +2,10 @@
 /*
  * onefile [--socket PATH] [--access r|w|rw|path|append] [--depth N] MOUNTPOINT FILE
  *
- * A filesystem with one file, `file`, which is FILE by passthrough, if that is to be had: opened with
- * that access, made known by host/backing.h. Without, reading gives "daemon" and nothing else, and
- * what is written goes nowhere. On standard output it says what it was asked: "id", or "refused" and
- * the errno, "unusable", "read", "write". Until it is unmounted.
+ * A filesystem with one file, `file`, which is FILE by passthrough, if that is to be had: opened
+ * with that access, made known by host/backing.h. Without, reading gives "daemon" and nothing else,
+ * and what is written goes nowhere. On standard output it says what it was asked: "id", or
+ * "refused" and the errno, "unusable", "read", "write". Until it is unmounted.
  */
 #include "config.h"
 
@@ -88,7 +88,8 @@ static void do_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	fuse_reply_open(req, fi);
 }
 
-static void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t at, struct fuse_file_info *fi)
+static void do_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t at,
+		    struct fuse_file_info *fi)
 {
 	(void)ino;
 	(void)fi;
@@ -144,7 +145,8 @@ int main(int argc, char **argv)
 		{ "depth", required_argument, NULL, 'd' },
 		{ 0 },
 	};
-	char *name = argv[0], *mount_options = "-ofsname=onefile", *arguments[] = { name, mount_options };
+	char *name = argv[0], *mount_options = "-ofsname=onefile",
+	     *arguments[] = { name, mount_options };
 	struct fuse_args args = FUSE_ARGS_INIT(2, arguments);
 	const char *path = NULL;
 	int flags = O_RDWR, option, r = 1;
