@@ -49,6 +49,9 @@ said id
 
 # ---- a user in a namespace ----
 
+# /dev/fuse is for all users on most systems; this mount goes with the test's namespace.
+mknod -m 666 "$lib_log/fuse-node" c 10 229
+mount --bind "$lib_log/fuse-node" /dev/fuse
 mkdir user
 chown "$user:$user" user
 
