@@ -72,6 +72,14 @@ static int data_below(struct fs *fs, struct node *node, struct lower_obj **ret)
 	return data_place_of_node(fs, node, ret);
 }
 
+int file_is_below(struct fs *fs, struct node *node)
+{
+	cleanup_lower_obj struct lower_obj *lower = NULL;
+	int r = data_below(fs, node, &lower);
+
+	return r < 0 ? r : lower != NULL;
+}
+
 struct fd_ref *file_get(struct fs *fs, struct node *node, bool for_writing, int *error)
 {
 	cleanup_lower_obj struct lower_obj *lower = NULL;

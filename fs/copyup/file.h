@@ -12,4 +12,10 @@
  */
 struct fd_ref *file_get(struct fs *fs, struct node *node, bool for_writing, int *error);
 
+/*
+ * Whether the content of a node's file is still a lower one's: 1, 0, or negative errno. It may be
+ * copied up meanwhile. From any thread.
+ */
+int file_is_below(struct fs *fs, struct node *node);
+
 #endif

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -33,11 +34,22 @@ static int find_again(int tree, const char *path, int fd)
 	return found >= 0 && is_same(found, fd) ? take_fd(&found) : -1;
 }
 
-int detach_dir(int fd)
+int detach_dir(int fd, bool is_guarded)
 {
+	struct mount_attr attr = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME,
+				   .attr_clr = MOUNT_ATTR__ATIME };
 	cleanup_fd int tree = clone_mount(fd);
 
+	if (tree >= 0 && is_guarded)
+		mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr));
 	return tree < 0 ? -1 : find_again(tree, "", fd);
+}
+
+bool detach_is_guarded(int fd)
+{
+	struct statvfs st;
+
+	return fstatvfs(fd, &st) == 0 && st.f_flag & ST_RDONLY && st.f_flag & ST_NOATIME;
 }
 
 int detach_file(int dirfd, const char *name, int fd)

@@ -12,9 +12,15 @@
 
 #include <stdbool.h>
 
-/* The open directory `fd` again, in a mount of its own, the caller's to close; -1: not to be had.
+/*
+ * The open directory `fd` again, in a mount of its own, the caller's to close; -1: not to be had.
+ * `is_guarded`: nothing in it is to be changed by way of the new descriptor, nor by what is opened
+ * by way of it, its atime not either; detach_is_guarded tells whether that was to be had.
  */
-int detach_dir(int fd);
+int detach_dir(int fd, bool is_guarded);
+
+/* Whether a directory is guarded so. */
+bool detach_is_guarded(int fd);
 
 /* Detaches the open file `fd` as detach_dir does a directory. It is `name` in the open directory
  * `dirfd`, to be read. */

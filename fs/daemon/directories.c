@@ -338,6 +338,7 @@ static int begin(const struct options *options, size_t n_branches, struct direct
 		.file_whiteouts = options->file_whiteouts,
 		.redirect_dir = options->redirect_dir,
 		.static_nlink = options->static_nlink,
+		.passthrough = options->io == IO_PASSTHROUGH,
 		.writeback = options->writeback,
 		.no_atime = options->atime == ATIME_NONE,
 		.no_dir_atime = options->atime == ATIME_NONE || options->no_dir_atime,
@@ -416,7 +417,7 @@ static int detach(const struct directories *dirs, struct detached *ret)
 	if (!ret->branches)
 		return -ENOMEM;
 	for (; ret->n_branches < config->n_branches; ret->n_branches++) {
-		int fd = detach_dir(dirs->branches[ret->n_branches]);
+		int fd = detach_dir(dirs->branches[ret->n_branches], config->passthrough);
 
 		ret->branches[ret->n_branches] = fd;
 		ret->is_whole &= fd >= 0;
@@ -469,6 +470,14 @@ static int look_beneath(const struct options *options, struct directories *dirs,
 	return 0;
 }
 
+/* The kernel opens files of branches as they were opened of the mount. */
+static void find_guards(struct directories *dirs)
+{
+	dirs->config.guards_lower = dirs->config.passthrough;
+	for (size_t i = 0; i < dirs->config.n_branches; i++)
+		dirs->config.guards_lower &= detach_is_guarded(dirs->branches[i]);
+}
+
 int directories_open(const struct options *options, struct directories *ret, char **error)
 {
 	struct directories *dirs = ret;
@@ -484,6 +493,8 @@ int directories_open(const struct options *options, struct directories *ret, cha
 		r = find_mapped(options, dirs, error);
 	if (r == 0)
 		r = look_beneath(options, dirs, error);
+	if (r == 0)
+		find_guards(dirs);
 	if (r == 0 && options->upperdir)
 		r = claim(options, dirs, error);
 	if (r == 0 && options->upperdir)
@@ -506,6 +517,7 @@ int directories_adopt(const struct options *options, const struct directory_fds 
 	memcpy(ret->is_mapped, fds->is_mapped, fds->n_branches * sizeof(*ret->is_mapped));
 	ret->config.n_branches = fds->n_branches;
 	use_mapped(ret);
+	find_guards(ret);
 	ret->config.upper = fds->upper;
 	ret->config.work = fds->work;
 	ret->config.claim = fds->claim;

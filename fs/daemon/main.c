@@ -29,8 +29,10 @@
 #include "daemon/successor.h"
 #include "daemon/supervisor.h"
 #include "daemon/worker.h"
+#include "host/backing.h"
 #include "host/claim.h"
 #include "host/mounted.h"
+#include "host/process.h"
 #include "request/talk.h"
 
 enum { EXIT_USAGE = 2 };
@@ -119,6 +121,22 @@ static void execute(void *context, const struct supervised *supervised, int prog
 	send(supervised->talk, text, strlen(text), MSG_NOSIGNAL);
 }
 
+/* The helper for who may not give the kernel files to read and write itself, or -1. */
+static int find_helper(const struct daemon *daemon)
+{
+	int fd;
+
+	if (daemon->options.io != IO_PASSTHROUGH || process_is_privileged())
+		return -1;
+	fd = backing_connect(daemon->fuse_fd, BACKING_SOCKET);
+	if (fd < 0)
+		console_complain(
+			"io=passthrough takes root, or cairn-backing(8): %s: %s; files are "
+			"read and written by requests",
+			BACKING_SOCKET, strerror(-fd));
+	return fd;
+}
+
 static int run(struct daemon *daemon)
 {
 	struct supervisor supervisor = { .work = work,
@@ -146,6 +164,7 @@ static int run(struct daemon *daemon)
 	if (chdir("/") < 0)
 		return -errno;
 	supervisor.fuse_fd = daemon->fuse_fd;
+	supervisor.helper_fd = find_helper(daemon);
 	r = daemon->options.no_recover ? serve_alone(&supervisor) : supervise(&supervisor);
 	if (r == 0)
 		directories_unmark_volatile(&daemon->directories);

@@ -59,6 +59,10 @@ const char options_help[] =
 	"                          user.containers.override_stat (2); implies noacl\n"
 	"  noacl                   no POSIX ACLs\n"
 	"  noxattrs=0|1            no extended attributes; implies noacl\n"
+	"  io=auto|cached|passthrough\n"
+	"                          files are read and written by requests, or (passthrough, Linux "
+	"6.9,\n"
+	"                          root) by the kernel itself; auto is cached\n"
 	"  writeback=0|1           the kernel collects what is written, and writes it later (0)\n"
 	"  timeout=SECONDS         how long the kernel keeps names and attributes (for ever)\n"
 	"  chain=FILE              index of the branches, made by cairn\n"
@@ -79,6 +83,7 @@ enum kind {
 	TIMEOUT,
 	OVERRIDE,
 	WHITEOUT,
+	IO,
 	OF_REMOUNT, /* accepted where nothing new is mounted */
 };
 
@@ -132,6 +137,7 @@ static const struct spec specs[] = {
 	{ "noacl", SET, AT(no_acl) },
 	{ "acl", CLEAR, AT(no_acl) },
 	{ "noxattrs", SWITCH, AT(no_xattrs) },
+	{ "io", IO },
 	{ "writeback", SWITCH, AT(writeback) },
 	{ "debug", SET, AT(debug) },
 	{ "remount", SET, AT(is_remount) },
@@ -327,6 +333,19 @@ static int set_whiteout(struct options *options, const char *value, char **error
 	return 0;
 }
 
+static int set_io(struct options *options, const char *value, char **error)
+{
+	static const char *const names[] = {
+		[IO_AUTO] = "auto", [IO_CACHED] = "cached", [IO_PASSTHROUGH] = "passthrough"
+	};
+
+	for (int i = IO_AUTO; i <= IO_PASSTHROUGH; i++) {
+		if (strcmp(value, names[i]) == 0)
+			return options->io = i, 0;
+	}
+	return refuse(error, "option io: '%s' is neither auto, cached nor passthrough", value);
+}
+
 static int apply(struct options *options, const struct spec *spec, char *value, char **error)
 {
 	void *at = (char *)options + spec->offset;
@@ -357,6 +376,7 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	case TIMEOUT:
 	case OVERRIDE:
 	case WHITEOUT:
+	case IO:
 		break;
 	}
 	if (!value || !*value)
@@ -364,6 +384,8 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	switch (spec->kind) {
 	case TIMEOUT:
 		return set_timeout(options, value, error);
+	case IO:
+		return set_io(options, value, error);
 	case WHITEOUT:
 		return set_whiteout(options, value, error);
 	case OVERRIDE:
@@ -433,6 +455,8 @@ static int check(struct options *options, char **error)
 		return refuse(error, "option upperdir needs workdir");
 	if (options->workdir && !options->upperdir)
 		return refuse(error, "option workdir needs upperdir");
+	if (options->io == IO_PASSTHROUGH && options->writeback)
+		return refuse(error, "io=passthrough and writeback=1 exclude each other");
 	if (options->is_volatile)
 		options->do_fsync = false;
 	/* An ACL is part of a mode that is not the real one, and speaks of ids that are not. */

@@ -41,6 +41,7 @@ struct options {
 	struct idmaps ids;
 	enum override override;
 	bool no_acl, no_xattrs;
+	int io; /* of enum io */
 	bool writeback;
 	bool no_dir_atime;
 	double timeout; /* seconds for which the kernel may keep what it was told */
@@ -49,6 +50,7 @@ struct options {
 	bool show_help, show_version;
 };
 
+enum io { IO_AUTO, IO_CACHED, IO_PASSTHROUGH };
 enum atime { ATIME_RELATIVE, ATIME_NONE, ATIME_STRICT };
 
 /*

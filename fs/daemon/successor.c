@@ -15,7 +15,7 @@ static const char option[] = "--take-over=";
 /* --- handing on --- */
 
 /* What is handed on, in the order of the option. */
-enum { FUSE, SHARED, LEDGER, TALK, UPPER, WORK, CLAIM, CHAIN, INO32, FIRST_BRANCH };
+enum { FUSE, SHARED, LEDGER, OPENED, HELPER, TALK, UPPER, WORK, CLAIM, CHAIN, INO32, FIRST_BRANCH };
 
 /* Allocated; *n is their number. */
 static int *descriptors(const struct supervised *supervised, const struct fs_config *config,
@@ -28,6 +28,8 @@ static int *descriptors(const struct supervised *supervised, const struct fs_con
 	fds[FUSE] = supervised->fuse_fd;
 	fds[SHARED] = supervised->shared_fd;
 	fds[LEDGER] = supervised->ledger_fd;
+	fds[OPENED] = supervised->opened_fd;
+	fds[HELPER] = supervised->helper_fd;
 	fds[TALK] = supervised->talk;
 	fds[UPPER] = config->upper;
 	fds[WORK] = config->work;
@@ -90,7 +92,7 @@ int successor_talk(const char *text)
 {
 	int talk;
 
-	return sscanf(text, "%*d,%*d,%*d,%d", &talk) == 1 ? talk : -1;
+	return sscanf(text, "%*d,%*d,%*d,%*d,%*d,%d", &talk) == 1 ? talk : -1;
 }
 
 /* What is taken over; both arrays are allocated. */
@@ -154,6 +156,8 @@ int successor_take_over(const char *text, const struct options *options,
 	close(fds[SHARED]);
 	supervised->shared_fd = -1;
 	supervised->ledger_fd = fds[LEDGER];
+	supervised->opened_fd = fds[OPENED];
+	supervised->helper_fd = fds[HELPER];
 	supervised->is_restart = true;
 	return 0;
 }

@@ -33,7 +33,7 @@ enum {
 struct supervision {
 	const struct supervisor *supervisor;
 	struct shared *shared;
-	int shared_fd, ledger_fd, signal_fd;
+	int shared_fd, ledger_fd, opened_fd, signal_fd;
 	struct child worker;
 	int program_fd; /* what workers are executed from; -1: they are forked from us */
 	pid_t unmounter; /* 0: none */
@@ -60,6 +60,8 @@ static int be_worker(void *context, int talk)
 					 .shared = s->shared,
 					 .shared_fd = s->shared_fd,
 					 .ledger_fd = s->ledger_fd,
+					 .opened_fd = s->opened_fd,
+					 .helper_fd = s->supervisor->helper_fd,
 					 .talk = talk,
 					 .is_restart = s->is_up };
 
@@ -339,7 +341,7 @@ void supervisor_block(sigset_t *old_mask)
 
 static void supervision_done(struct supervision *s)
 {
-	const int fds[] = { s->shared_fd, s->ledger_fd, s->signal_fd, s->program_fd };
+	const int fds[] = { s->shared_fd, s->ledger_fd, s->opened_fd, s->signal_fd, s->program_fd };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (fds[i] >= 0)
@@ -362,6 +364,8 @@ int serve_alone(const struct supervisor *supervisor)
 {
 	struct supervised supervised = { .fuse_fd = supervisor->fuse_fd,
 					 .ledger_fd = -1,
+					 .opened_fd = -1,
+					 .helper_fd = supervisor->helper_fd,
 					 .talk = -1,
 					 .ready = supervisor->ready,
 					 .unmount = supervisor->unmount,
@@ -386,6 +390,7 @@ int supervise(const struct supervisor *supervisor)
 	struct supervision s = { .supervisor = supervisor,
 				 .shared_fd = -1,
 				 .ledger_fd = -1,
+				 .opened_fd = -1,
 				 .signal_fd = -1,
 				 .worker = { .talk = -1 },
 				 .program_fd = -1 };
@@ -394,8 +399,9 @@ int supervise(const struct supervisor *supervisor)
 
 	supervised_signals(&mask);
 	s.ledger_fd = memfd_create("cairnfs ledger", MFD_CLOEXEC);
+	s.opened_fd = memfd_create("cairnfs opened", MFD_CLOEXEC);
 	s.signal_fd = signalfd(-1, &mask, SFD_CLOEXEC);
-	if (r == 0 && (s.ledger_fd < 0 || s.signal_fd < 0))
+	if (r == 0 && (s.ledger_fd < 0 || s.opened_fd < 0 || s.signal_fd < 0))
 		r = -errno;
 	if (r == 0)
 		r = run(&s);

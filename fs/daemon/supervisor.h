@@ -19,7 +19,7 @@
 /* The functions are called with `context`. */
 struct supervisor {
 	sigset_t old_mask; /* as supervisor_block gave it: workers get it back */
-	int fuse_fd;
+	int fuse_fd, helper_fd; /* as of struct supervised; the caller's to close */
 	/* In a child process: serves until the mount is gone; an enum worker_exit. */
 	int (*work)(void *context, const struct supervised *supervised);
 	/*

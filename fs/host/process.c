@@ -4,6 +4,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -52,4 +54,12 @@ bool process_maps(pid_t pid, uid_t uid)
 			return true;
 	}
 	return false;
+}
+
+bool process_is_privileged(void)
+{
+	const ino_t initial = 0xEFFFFFFDU; /* USER_NS_INIT_INO (Linux include/uapi/linux/nsfs.h) */
+	struct stat st;
+
+	return geteuid() == 0 && stat("/proc/self/ns/user", &st) == 0 && st.st_ino == initial;
 }

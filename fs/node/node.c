@@ -263,10 +263,28 @@ static bool forget_unclaimed(struct nodes *nodes, uint64_t ino, uint64_t n)
 	return true;
 }
 
+/* With the lock held. */
+static bool is_told(struct nodes *nodes, uint64_t ino)
+{
+	struct node *node = find_node(nodes, ino);
+
+	return node ? node->n_lookups > 0 : nodes->ledger && ledger_find(nodes->ledger, ino);
+}
+
+bool nodes_is_told(struct nodes *nodes, uint64_t ino)
+{
+	bool is;
+
+	pthread_mutex_lock(&nodes->lock);
+	is = is_told(nodes, ino);
+	pthread_mutex_unlock(&nodes->lock);
+	return is;
+}
+
 void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
 {
 	struct node *dead = NULL, *node;
-	bool was_last = false;
+	bool was_last = false, is_forgotten;
 
 	pthread_mutex_lock(&nodes->lock);
 	node = find_node(nodes, ino);
@@ -278,8 +296,11 @@ void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n)
 	} else {
 		was_last = forget_unclaimed(nodes, ino, n);
 	}
+	is_forgotten = nodes->forgotten && !is_told(nodes, ino);
 	pthread_mutex_unlock(&nodes->lock);
 	free_dead(nodes, dead);
+	if (is_forgotten)
+		nodes->forgotten(nodes->forgotten_context, ino);
 	if (was_last)
 		nodes->orphan_gone(nodes->context, ino);
 }

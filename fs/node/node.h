@@ -100,6 +100,9 @@ struct nodes {
 	/* Called, with no lock held, when an orphan is known to nobody any more. */
 	void (*orphan_gone)(void *context, uint64_t ino);
 	void *context;
+	/* Called, with no lock held, when the kernel has forgotten a number; may be NULL. */
+	void (*forgotten)(void *context, uint64_t ino);
+	void *forgotten_context;
 	/*
 	 * Called, with no lock held, when the names in a directory or of a file have changed;
 	 * may be NULL.
@@ -142,6 +145,9 @@ int node_looked_up(struct node *node);
  * an earlier worker.  Nothing happens if it was not told.
  */
 void nodes_forget(struct nodes *nodes, uint64_t ino, uint64_t n);
+
+/* Whether the kernel knows a number, as far as we have heard. */
+bool nodes_is_told(struct nodes *nodes, uint64_t ino);
 
 static inline void node_forget(struct node *node, uint64_t n)
 {

@@ -4,6 +4,8 @@
 #include <linux/fuse.h>
 #include <string.h>
 
+#include "request/opened.h"
+
 /* In `unique` of a request that is sent again; headers before Linux 6.9 lack it. */
 #define UNIQUE_RESEND (UINT64_C(1) << 63)
 
@@ -53,9 +55,9 @@ static void forget(struct attempt *place, struct nodes *nodes)
 	for (uint32_t i = place->n_forgotten; i < n; i++) {
 		__atomic_store_n(&place->n_forgotten, i + 1, __ATOMIC_RELEASE);
 		if (header->opcode == FUSE_FORGET)
-			nodes_forget(nodes, header->nodeid, single->nlookup);
+			nodes_forget(nodes, opened_ino(header->nodeid), single->nlookup);
 		else
-			nodes_forget(nodes, ones[i].nodeid, ones[i].nlookup);
+			nodes_forget(nodes, opened_ino(ones[i].nodeid), ones[i].nlookup);
 	}
 }
 

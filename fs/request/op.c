@@ -8,7 +8,7 @@
 struct node *op_found_node(fuse_req_t req, fuse_ino_t ino)
 {
 	struct node *node = NULL;
-	int r = fs_find(op_fs(req), ino, &node);
+	int r = fs_find(op_fs(req), opened_ino(ino), &node);
 
 	if (r != FS_FOUND)
 		fuse_reply_err(req, r < 0 ? -r : ESTALE);
@@ -23,7 +23,7 @@ struct node *op_node(fuse_req_t req, fuse_ino_t ino)
 	/* What the kernel knows is in memory, unless it was another worker that told it. */
 	if (nodes->is_restart)
 		return op_found_node(req, ino);
-	node = nodes_get(nodes, ino);
+	node = nodes_get(nodes, opened_ino(ino));
 	if (!node)
 		fuse_reply_err(req, ESTALE);
 	return node;
@@ -44,41 +44,68 @@ void op_reply_size(fuse_req_t req, ssize_t n)
 
 int op_entry_param(fuse_req_t req, const struct entry *entry, struct fuse_entry_param *ret)
 {
-	double timeout = op_mount(req)->timeout;
+	const struct mount *mount = op_mount(req);
+	struct node *node = entry->node;
+	uint64_t id = node && S_ISREG(node->type) ? opened_id(mount->opened, node->ino)
+		      : node			  ? node->ino
+						  : 0;
 
-	*ret = (struct fuse_entry_param){ .ino = entry->node ? entry->node->ino : 0,
-					  .attr_timeout = timeout,
-					  .entry_timeout = timeout };
+	*ret = (struct fuse_entry_param){ .ino = id,
+					  .attr_timeout = op_timeout(req, id),
+					  .entry_timeout = mount->timeout };
 	return op_shown(req, &entry->st, &ret->attr);
 }
 
-static void reply_entry(fuse_req_t req, struct node *changed, const struct entry *entry,
-			bool is_link)
+double op_timeout(fuse_req_t req, fuse_ino_t id)
 {
-	struct fuse_entry_param param;
-	int r = op_entry_param(req, entry, &param);
+	const struct mount *mount = op_mount(req);
 
-	if (is_link)
-		param.attr_timeout = 0;
+	return opened_keeps_attributes(mount->opened, id) ? mount->timeout : 0;
+}
+
+/* An answer with an entry. */
+struct reply {
+	const struct entry *entry;
+	struct node *changed; /* as of op_reply_entry */
+	bool is_link;
+	fuse_ino_t id; /* to be told; 0: the one to look it up by */
+};
+
+static void reply_entry(fuse_req_t req, const struct reply *reply)
+{
+	struct node *node = reply->entry->node;
 	/* Counted before the answer: the kernel may forget the node as soon as it has it. */
-	if (r == 0 && entry->node && !attempt_tell(entry->node))
-		r = -ENOMEM;
-	if (r < 0 && changed)
-		node_attributes_changed(changed, NAMES_UNASKED);
+	bool is_told = node && attempt_tell(node);
+	struct fuse_entry_param param;
+	int r = node && !is_told ? -ENOMEM : op_entry_param(req, reply->entry, &param);
+
+	if (r < 0 && reply->changed)
+		node_attributes_changed(reply->changed, NAMES_UNASKED);
+	if (r == 0 && reply->is_link)
+		param.attr_timeout = 0;
+	if (r == 0 && reply->id)
+		param.ino = reply->id;
 	if (r < 0)
 		fuse_reply_err(req, -r);
-	else if (fuse_reply_entry(req, &param) < 0 && entry->node)
-		attempt_untell(entry->node);
+	else
+		r = fuse_reply_entry(req, &param);
+	if (r < 0 && is_told)
+		attempt_untell(node);
 }
 
 void op_reply_entry(fuse_req_t req, struct node *changed, const struct entry *entry)
 {
-	reply_entry(req, changed, entry, false);
+	reply_entry(req, &(struct reply){ .entry = entry, .changed = changed });
 }
 
 void op_reply_link(fuse_req_t req, struct node *changed, const struct entry *entry)
 {
-	reply_entry(req, changed, entry, true);
+	reply_entry(req, &(struct reply){ .entry = entry, .changed = changed, .is_link = true });
+}
+
+void op_reply_same(fuse_req_t req, fuse_ino_t id, const struct entry *entry)
+{
+	reply_entry(req, &(struct reply){ .entry = entry, .id = id });
 }
 
 /*
@@ -131,14 +158,13 @@ static bool is_member(const struct killer *killer, gid_t gid)
 
 /*
  * The kernel keeps the mode it knew before a write.  Told before the answer, or
- * the writer could still see it; attributes alone, for which no lock is taken
- * that a request of the same inode could hold.
+ * the writer could still see it.
  */
 static void killed(const struct killer *killer, struct node *node)
 {
 	fuse_req_t req = ((const struct op_killer *)killer)->req;
 
-	fuse_lowlevel_notify_inval_inode(op_mount(req)->session, node->ino, -1, 0);
+	op_discard_attributes(op_mount(req), node->ino);
 }
 
 struct op_killer op_killer(fuse_req_t req)
@@ -172,10 +198,24 @@ uint64_t op_listed(fuse_req_t req, uint64_t ino)
 /*
  * An answer with the attributes of a directory or file that was on its way while
  * names in it or of it changed may reach the kernel's cache after the change did, and would stay.
- * This makes it discard what was asked for before.  Like the notice in killed() it
- * concerns attributes alone.
+ * This makes it discard what was asked for before.
  */
-void op_changed(void *session, uint64_t ino)
+void op_changed(void *mount, uint64_t ino)
 {
-	fuse_lowlevel_notify_inval_inode(session, ino, -1, 0);
+	op_discard_attributes(mount, ino);
+}
+
+void op_discard_attributes(const struct mount *mount, uint64_t ino)
+{
+	uint64_t id = opened_id(mount->opened, ino);
+
+	fuse_lowlevel_notify_inval_inode(mount->session, id, -1, 0);
+	/* The first inode may have been told of them before there was a second. */
+	if (id != ino)
+		fuse_lowlevel_notify_inval_inode(mount->session, ino, -1, 0);
+}
+
+void op_forgotten(void *mount, uint64_t ino)
+{
+	opened_forget(((const struct mount *)mount)->opened, ino);
 }

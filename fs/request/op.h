@@ -13,6 +13,7 @@
 
 #include "branch/idmap.h"
 #include "request/attempt.h"
+#include "request/opened.h"
 #include "verb/verbs.h"
 
 /* The user data of a session. */
@@ -20,12 +21,12 @@ struct mount {
 	struct fs *fs;
 	struct fuse_session *session;
 	struct seeker *seeker;
+	struct opened_files *opened; /* NULL: files are opened without a request */
 	const struct idmaps *ids;
 	bool has_acl; /* what the kernel is to do itself */
+	bool has_xattrs;
 	double timeout; /* seconds; how long the kernel may keep names and attributes */
 };
-
-extern const struct fuse_lowlevel_ops ops;
 
 /* --- shared by the handlers --- */
 
@@ -44,6 +45,13 @@ struct node *op_node(fuse_req_t req, fuse_ino_t ino);
 /* The same of a node that the kernel may have forgotten: it is searched for. */
 struct node *op_found_node(fuse_req_t req, fuse_ino_t ino);
 
+/*
+ * Makes what is new in a directory, or finds that an earlier worker has, for this very request: 0
+ * with *ret (a reference), or as fs_create. It begins the attempt with 0.
+ */
+int op_make(fuse_req_t req, struct node *dir, const char *name, const struct newborn *newborn,
+	    struct entry *ret);
+
 /* Answers with an error, or success for 0 and above. */
 void op_reply(fuse_req_t req, int r);
 void op_reply_size(fuse_req_t req, ssize_t n);
@@ -58,8 +66,16 @@ void op_reply_entry(fuse_req_t req, struct node *changed, const struct entry *en
  * file at a time are answered in any order, and it would keep the last count.
  */
 void op_reply_link(fuse_req_t req, struct node *changed, const struct entry *entry);
-/* What such an answer is made of; as op_shown. */
+/* The same of what the kernel asks for by an id that it is to keep. */
+void op_reply_same(fuse_req_t req, fuse_ino_t id, const struct entry *entry);
+/*
+ * What such an answer is made of; as op_shown. The kernel must have been told of the node already
+ * (attempt_tell), as its id is one only for as long as it knows that.
+ */
 int op_entry_param(fuse_req_t req, const struct entry *entry, struct fuse_entry_param *ret);
+
+/* How long the kernel may keep attributes of what it has as `id`, in seconds. */
+double op_timeout(fuse_req_t req, fuse_ino_t id);
 
 /* The handlers of op_dir.c, op_file.c, op_attr.c and op_seek.c. */
 void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);
@@ -90,6 +106,10 @@ void op_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size);
 void op_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size);
 void op_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name);
 
+/* Of mounts with io=passthrough alone. */
+void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi);
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi);
 void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi);
 void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi);
 void op_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi);
@@ -120,8 +140,23 @@ struct op_killer op_killer(fuse_req_t req);
 /* Whether the caller is in a group, as the mount shows it. */
 bool op_is_member(fuse_req_t req, gid_t shown);
 
-/* Tells the kernel that names in a directory or of a file have changed; for struct nodes. */
-void op_changed(void *session, uint64_t ino);
+/*
+ * Makes the kernel discard what it knows of the attributes of a number: no lock is taken for that
+ * which a request of the same inode could hold.
+ */
+void op_discard_attributes(const struct mount *mount, uint64_t ino);
+
+/* For struct nodes, with the mount: names in a directory or of a file have changed. */
+void op_changed(void *mount, uint64_t ino);
+
+/* The same: the kernel has forgotten a number. */
+void op_forgotten(void *mount, uint64_t ino);
+
+/*
+ * The handlers that a session has: OPEN and CREATE are asked for where files are opened by a
+ * request.
+ */
+struct fuse_lowlevel_ops op_table(const struct mount *mount);
 
 /*
  * Attributes as the mount shows them.  With ino32_t (ino32.h) -EOVERFLOW where no

@@ -12,7 +12,7 @@
 #include "branch/idxattr.h"
 #include "request/op.h"
 
-static void reply_attr(fuse_req_t req, int r, const struct stat *st)
+static void reply_attr(fuse_req_t req, fuse_ino_t id, int r, const struct stat *st)
 {
 	struct stat shown;
 
@@ -21,7 +21,7 @@ static void reply_attr(fuse_req_t req, int r, const struct stat *st)
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else
-		fuse_reply_attr(req, &shown, op_mount(req)->timeout);
+		fuse_reply_attr(req, &shown, op_timeout(req, id));
 }
 
 void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
@@ -31,7 +31,7 @@ void op_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 
 	(void)fi;
 	if (node)
-		reply_attr(req, fs_getattr(op_fs(req), node, &st), &st);
+		reply_attr(req, ino, fs_getattr(op_fs(req), node, &st), &st);
 }
 
 static unsigned int what_to_set(int to_set)
@@ -74,7 +74,14 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		struct fuse_file_info *fi)
 {
 	cleanup_node struct node *node = op_node(req, ino);
-	bool kills = to_set & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID);
+	unsigned int set = what_to_set(to_set);
+	/*
+	 * Before the kernel itself writes to a file whose setuid or setgid that takes away, it
+	 * leaves them to us (HANDLE_KILLPRIV_V2) by a request that sets nothing. Before root's it
+	 * makes that where there are capabilities, which are another request.
+	 */
+	bool kills = to_set & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID) ||
+		     (op_mount(req)->opened && !set && fuse_req_ctx(req)->uid != 0);
 	struct op_killer killer = op_killer(req);
 	struct stat st;
 	int r;
@@ -84,9 +91,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		return;
 	r = stored_owner(req, attr, to_set);
 	if (r == 0)
-		r = fs_setattr(op_fs(req), node, attr, what_to_set(to_set),
-			       kills ? &killer.base : NULL, &st);
-	reply_attr(req, r, &st);
+		r = fs_setattr(op_fs(req), node, attr, set, kills ? &killer.base : NULL, &st);
+	reply_attr(req, ino, r, &st);
 }
 
 static struct statx_timestamp timestamp(struct timespec time)
@@ -133,7 +139,7 @@ void op_statx(fuse_req_t req, fuse_ino_t ino, int flags, int mask, struct fuse_f
 		stx.stx_btime = timestamp(birth);
 		stx.stx_mask |= STATX_BTIME;
 	}
-	fuse_reply_statx(req, flags, &stx, op_mount(req)->timeout);
+	fuse_reply_statx(req, flags, &stx, op_timeout(req, ino));
 }
 
 void op_ioctl(fuse_req_t req, fuse_ino_t ino, unsigned int command, void *arg,

@@ -42,7 +42,10 @@ void op_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 		return;
 	r = is_dots ? lookup_dots(op_fs(req), dir, is_up, &entry)
 		    : fs_lookup(op_fs(req), dir, name, &entry);
-	reply_found(req, r, NULL, &entry);
+	if (r >= 0 && is_dots && !is_up)
+		op_reply_same(req, parent, &entry);
+	else
+		reply_found(req, r, NULL, &entry);
 }
 
 /* After -EEXIST: whether it is there because an earlier worker had carried the request out. */
@@ -53,23 +56,27 @@ static int made_before(struct fs *fs, struct node *dir, const char *name, struct
 	return r == FS_FOUND ? 0 : r < 0 ? r : -EEXIST;
 }
 
+int op_make(fuse_req_t req, struct node *dir, const char *name, const struct newborn *newborn,
+	    struct entry *ret)
+{
+	struct caller caller;
+	int r = op_caller(req, &caller);
+
+	/* What an earlier worker has noted of this request holds. */
+	if (r == 0 && !attempt_was_begun(NULL))
+		attempt_begin(0);
+	if (r == 0)
+		r = fs_create(op_fs(req), dir, name, newborn, &caller, ret);
+	return r == -EEXIST ? made_before(op_fs(req), dir, name, ret) : r;
+}
+
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const struct newborn *newborn)
 {
 	cleanup_node struct node *dir = op_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
-	struct caller caller;
-	int r;
 
-	if (!dir)
-		return;
-	r = op_caller(req, &caller);
-	if (r == 0) {
-		attempt_begin(0);
-		r = fs_create(op_fs(req), dir, name, newborn, &caller, &entry);
-	}
-	if (r == -EEXIST)
-		r = made_before(op_fs(req), dir, name, &entry);
-	reply_found(req, r, dir, &entry);
+	if (dir)
+		reply_found(req, op_make(req, dir, name, newborn, &entry), dir, &entry);
 }
 
 void op_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t rdev)
@@ -270,13 +277,15 @@ static bool add_looked_up(struct dir_page *page, struct node *dir,
 
 	if (r == FS_ABSENT)
 		return true; /* removed since it was listed */
-	if (r == FS_FOUND)
-		r = op_entry_param(page->req, &entry, &param);
 	if (r < 0)
 		return add_bare(page, listed);
 	if (!attempt_tell(entry.node)) {
 		page->error = -ENOMEM;
 		return false;
+	}
+	if (op_entry_param(page->req, &entry, &param) < 0) {
+		attempt_untell(entry.node);
+		return add_bare(page, listed);
 	}
 	if (add(page, listed->name, &param, listed->cookie))
 		return true;

@@ -14,12 +14,95 @@ static int find_tmpfile(struct fs *fs, uint64_t ino, struct entry *ret)
 	return r == FS_FOUND ? fs_getattr(fs, ret->node, &ret->st) : r < 0 ? r : -ESTALE;
 }
 
-/* The one file that the kernel opens with a request, and closes with another. */
+/* Counts an open, and says in *fi how the file is served. As opened_open. */
+static int open_file(fuse_req_t req, struct node *node, fuse_ino_t id, struct fuse_file_info *fi)
+{
+	const struct mount *mount = op_mount(req);
+	uint64_t ino = 0;
+	/* By an earlier worker, for this very request. */
+	bool was_counted = attempt_was_begun(&ino) && ino;
+	bool keeps = opened_keeps_attributes(mount->opened, id);
+	int r = 0;
+
+	if (mount->opened) {
+		r = opened_open(mount->opened, node, id, was_counted, fi);
+	} else {
+		fi->keep_cache = 1;
+		fi->noflush = 1;
+	}
+	if (r == 0)
+		attempt_begin(node->ino);
+	/* What it has been told of them is not to be kept any more. */
+	if (keeps && !opened_keeps_attributes(mount->opened, id))
+		op_discard_attributes(mount, node->ino);
+	return r;
+}
+
+void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
+{
+	cleanup_node struct node *node = op_node(req, id);
+	int r;
+
+	if (!node)
+		return;
+	r = open_file(req, node, id, fi);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else if (fuse_reply_open(req, fi) < 0)
+		opened_close(op_mount(req)->opened, id);
+}
+
+/* Answers with a file that has just been made, in `changed` if it has a name, and is open. */
+static void reply_made(fuse_req_t req, struct node *changed, const struct entry *entry,
+		       struct fuse_file_info *fi)
+{
+	const struct mount *mount = op_mount(req);
+	struct node *node = entry->node;
+	struct fuse_entry_param param;
+	bool is_told = attempt_tell(node), is_open = false;
+	uint64_t id = node->ino;
+	int r = is_told ? 0 : -ENOMEM;
+
+	if (r == 0) {
+		id = opened_id(mount->opened, node->ino);
+		r = open_file(req, node, id, fi);
+		is_open = r == 0;
+	}
+	if (r == 0)
+		r = op_entry_param(req, entry, &param);
+	if (r < 0 && changed)
+		node_attributes_changed(changed, NAMES_UNASKED);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		r = fuse_reply_create(req, &param, fi);
+	if (r < 0 && is_open && mount->opened)
+		opened_close(mount->opened, id);
+	if (r < 0 && is_told)
+		attempt_untell(node);
+}
+
+void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
+	       struct fuse_file_info *fi)
+{
+	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_entry struct entry entry = { 0 };
+	int r;
+
+	if (!dir)
+		return;
+	r = op_make(req, dir, name, &(struct newborn){ .mode = S_IFREG | (mode & 07777) }, &entry);
+	if (r < 0)
+		fuse_reply_err(req, -r);
+	else
+		reply_made(req, dir, &entry, fi);
+}
+
+/* The one file that the kernel opens with a request in each mode, and closes with another. */
 void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
 {
 	cleanup_node struct node *dir = op_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
-	struct fuse_entry_param param;
 	struct caller caller;
 	uint64_t ino;
 	int r;
@@ -31,26 +114,22 @@ void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file
 		r = find_tmpfile(op_fs(req), ino, &entry);
 	else if (r == 0)
 		r = fs_tmpfile(op_fs(req), dir, mode & 07777, &caller, &entry);
-	if (r == 0) {
-		attempt_begin(entry.node->ino);
-		r = op_entry_param(req, &entry, &param);
-	}
-	if (r == 0 && !attempt_tell(entry.node))
-		r = -ENOMEM;
-	if (r < 0) {
+	if (r < 0)
 		fuse_reply_err(req, -r);
-		return;
-	}
-	fi->keep_cache = 1;
-	fi->noflush = 1;
-	if (fuse_reply_create(req, &param, fi) < 0)
-		attempt_untell(entry.node);
+	else
+		reply_made(req, NULL, &entry, fi);
 }
 
-void op_release(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+void op_release(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
-	(void)ino;
+	struct opened_files *opened = op_mount(req)->opened;
+	bool was_counted = attempt_was_begun(NULL);
+
 	(void)fi;
+	/* Noted first: one too many is better than one too few. */
+	attempt_begin(0);
+	if (opened && !was_counted)
+		opened_close(opened, id);
 	fuse_reply_err(req, 0);
 }
 

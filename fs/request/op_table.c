@@ -2,7 +2,7 @@
 /*
  * The table of handlers, and what the session tells the kernel of itself.
  *
- * Cached mode: there are no open and opendir handlers, so those requests are
+ * io=cached: there are no open and opendir handlers, so those requests are
  * answered ENOSYS once and never come again.  Every request is then by node,
  * and the kernel keeps pages, listings, names and attributes for as long as
  * we do not say otherwise: it is the only way in.
@@ -10,6 +10,11 @@
  * O_TRUNC must not be part of open then: nobody would tell us.  Nor is there a
  * create handler: MKNOD, with no open after it, is a request less for each new
  * file than CREATE and RELEASE.
+ *
+ * io=passthrough: files are opened by OPEN and CREATE, whose answers say that the
+ * kernel is to read and write them itself (opened.h). Truncation stays a request of its
+ * own, which the kernel makes with the inode locked; as part of an OPEN that is sent again
+ * after a worker's death it could take what others have written since.
  */
 #include "request/op.h"
 #include "request/timeout.h"
@@ -17,16 +22,23 @@
 static void op_init(void *userdata, struct fuse_conn_info *conn)
 {
 	static const uint64_t wanted[] = {
-		FUSE_CAP_NO_OPEN_SUPPORT,     FUSE_CAP_NO_OPENDIR_SUPPORT,
-		FUSE_CAP_EXPLICIT_INVAL_DATA, FUSE_CAP_HANDLE_KILLPRIV_V2,
-		FUSE_CAP_DONT_MASK,	      FUSE_CAP_PARALLEL_DIROPS,
-		FUSE_CAP_CACHE_SYMLINKS,      FUSE_CAP_EXPORT_SUPPORT,
+		FUSE_CAP_NO_OPENDIR_SUPPORT, FUSE_CAP_EXPLICIT_INVAL_DATA,
+		FUSE_CAP_HANDLE_KILLPRIV_V2, FUSE_CAP_DONT_MASK,
+		FUSE_CAP_PARALLEL_DIROPS,    FUSE_CAP_CACHE_SYMLINKS,
+		FUSE_CAP_EXPORT_SUPPORT,
 	};
 
 	const struct mount *mount = userdata;
 
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++)
 		fuse_set_feature_flag(conn, wanted[i]);
+	if (!mount->opened) {
+		fuse_set_feature_flag(conn, FUSE_CAP_NO_OPEN_SUPPORT);
+	} else {
+		opened_allow(mount->opened, fuse_set_feature_flag(conn, FUSE_CAP_PASSTHROUGH));
+		/* Backings on plain filesystems; on top of ours there is room for one more. */
+		conn->max_backing_stack_depth = 1;
+	}
 	if (mount->has_acl)
 		fuse_set_feature_flag(conn, FUSE_CAP_POSIX_ACL);
 	if (mount->fs->config->writeback)
@@ -51,7 +63,7 @@ static void op_init(void *userdata, struct fuse_conn_info *conn)
 		conn->request_timeout = UINT16_MAX;
 }
 
-const struct fuse_lowlevel_ops ops = {
+static const struct fuse_lowlevel_ops ops = {
 	.init = op_init,
 	.lookup = op_lookup,
 	.getattr = op_getattr,
@@ -83,3 +95,21 @@ const struct fuse_lowlevel_ops ops = {
 	.copy_file_range = op_copy_file_range,
 	.lseek = op_lseek,
 };
+
+struct fuse_lowlevel_ops op_table(const struct mount *mount)
+{
+	struct fuse_lowlevel_ops ret = ops;
+
+	if (mount->opened) {
+		ret.open = op_open;
+		ret.create = op_create;
+	}
+	/* Without handlers the requests are answered ENOSYS, and the kernel makes no more. */
+	if (!mount->has_xattrs) {
+		ret.getxattr = NULL;
+		ret.setxattr = NULL;
+		ret.listxattr = NULL;
+		ret.removexattr = NULL;
+	}
+	return ret;
+}

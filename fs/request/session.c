@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "host/process.h"
 #include "request/loop.h"
 #include "request/op.h"
 #include "request/op_seek.h"
@@ -79,37 +80,38 @@ static bool is_awaited(void *attempts, uint64_t ino)
 int session_serve(struct fs *fs, const struct session_config *config,
 		  const struct supervised *supervised, void (*begun)(void))
 {
-	struct mount mount = {
-		.fs = fs, .ids = config->ids, .has_acl = config->has_acl, .timeout = config->timeout
-	};
+	struct mount mount = { .fs = fs,
+			       .ids = config->ids,
+			       .has_acl = config->has_acl,
+			       .has_xattrs = config->has_xattrs,
+			       .timeout = config->timeout };
 	struct fuse_args args = FUSE_ARGS_INIT(0, NULL);
-	struct fuse_lowlevel_ops handlers = ops;
+	struct fuse_lowlevel_ops handlers;
 	struct fuse_session *session = NULL;
 	struct seeker seeker;
 	char device[32];
-	int r;
+	int r = 0;
 
 	if (config->debug)
 		fuse_set_log_func(print_log);
 	snprintf(device, sizeof(device), "/dev/fd/%d", supervised->fuse_fd);
 	if (!isfinite(mount.timeout))
 		mount.timeout = 1e9; /* some thirty years: libfuse wants a finite number */
-	/* Without handlers the requests are answered ENOSYS, and the kernel makes no more. */
-	if (!config->has_xattrs) {
-		handlers.getxattr = NULL;
-		handlers.setxattr = NULL;
-		handlers.listxattr = NULL;
-		handlers.removexattr = NULL;
-	}
-	if (fuse_opt_add_arg(&args, "cairnfs") == 0 &&
+	if (fs->config->passthrough && (process_is_privileged() || supervised->helper_fd >= 0))
+		r = opened_init(fs, supervised, &mount.opened);
+	handlers = op_table(&mount);
+	if (r == 0 && fuse_opt_add_arg(&args, "cairnfs") == 0 &&
 	    (!config->debug || fuse_opt_add_arg(&args, "-d") == 0))
 		session = fuse_session_new(&args, &handlers, sizeof(handlers), &mount);
 	seeker_init(&seeker, supervised->fuse_fd);
 	mount.session = session;
 	mount.seeker = &seeker;
 	fs->nodes.changed = op_changed;
-	fs->nodes.changed_context = session;
-	r = session && fuse_session_mount(session, device) == 0 ? 0 : -EIO;
+	fs->nodes.changed_context = &mount;
+	fs->nodes.forgotten = mount.opened ? op_forgotten : NULL;
+	fs->nodes.forgotten_context = &mount;
+	if (r == 0 && (!session || fuse_session_mount(session, device) != 0))
+		r = -EIO;
 	if (r == 0) {
 		attempts_take_over(&supervised->shared->attempts, &fs->nodes);
 		if (supervised->is_restart)
@@ -124,6 +126,8 @@ int session_serve(struct fs *fs, const struct session_config *config,
 	if (r == LOOP_HAND_OVER)
 		_exit(WORKER_HANDED_OVER);
 	fs->nodes.changed = NULL;
+	fs->nodes.forgotten = NULL;
+	opened_done(mount.opened);
 	seeker_done(&seeker);
 	if (session)
 		fuse_session_destroy(session);

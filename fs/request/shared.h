@@ -21,7 +21,7 @@ enum {
 	 * of struct shared, of the ledger, or of what is in the work directory changes, or
 	 * how descriptors are handed on (daemon/successor.h).
 	 */
-	SHARED_VERSION = 4,
+	SHARED_VERSION = 5,
 };
 
 struct shared {

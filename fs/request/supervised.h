@@ -17,6 +17,8 @@ struct supervised {
 	int fuse_fd;
 	struct shared *shared;
 	int ledger_fd; /* of a memfd (survive/ledger.h); -1: no other worker will follow */
+	int opened_fd; /* likewise (opened.h) */
+	int helper_fd; /* as backing_connect gave it (host/backing.h); -1: none */
 	int shared_fd; /* of `shared`, for who hands it on; -1: nobody */
 	int talk; /* to the supervisor (talk.h); -1: there is none, and what follows is called: */
 	bool is_restart; /* another worker served before */

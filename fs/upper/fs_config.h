@@ -33,6 +33,8 @@ struct fs_config {
 	bool file_whiteouts; /* whiteouts are `.wh.NAME`, whatever else could be made */
 	bool redirect_dir; /* lower directories may be renamed */
 	bool static_nlink; /* directories say 1 */
+	bool passthrough; /* the kernel reads and writes files itself, where it can */
+	bool guards_lower; /* nothing in a branch can be changed by opening it, its atime not either */
 	bool writeback; /* the kernel collects what is written before we see it */
 	bool no_atime, no_dir_atime; /* reading files, and directories, leaves their atime */
 	bool no_acl; /* ACLs are neither shown nor kept */

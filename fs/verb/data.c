@@ -49,6 +49,65 @@ static int change_begin(struct fs *fs, struct node *node, off_t offset, const st
 	return r < 0 ? r : mtime_leave_to_kernel(fs, node, ret->ref->fd, &ret->mtime);
 }
 
+/* What may be copied for nothing, if the file is to lose its content next: we are not told. */
+enum { COPIED_AT_ONCE = 1 << 20 };
+
+/* Whether a file that is opened to be written is to be copied up when that happens. */
+static int is_for_later(struct fs *fs, struct node *node, int flags)
+{
+	struct stat st;
+	int r = (flags & O_ACCMODE) == O_WRONLY ? file_is_below(fs, node) : 0;
+
+	if (r == 1)
+		r = fs_getattr(fs, node, &st);
+	else if (r == 0)
+		return 0;
+	return r < 0 ? r : st.st_size > COPIED_AT_ONCE;
+}
+
+/* Opened to be written: 1: it is to be copied up later; 0: it is in upper; or negative errno. */
+static int open_to_write(struct fs *fs, struct node *node, int flags, bool *by_us)
+{
+	int r = protect_get(fs, node);
+
+	if (r < 0)
+		return r;
+	*by_us = r & PROTECT_APPEND_ONLY;
+	if (r & PROTECT_IMMUTABLE || (*by_us && !(flags & O_APPEND)))
+		return -EPERM;
+	r = is_for_later(fs, node, flags);
+	return r == 0 ? copyup_data(fs, node, INT64_MAX) : r;
+}
+
+/* The kernel opens the file as `fd` is and with the flags, where an error would become EIO. */
+static int try_direct(int fd)
+{
+	cleanup_fd int direct = open(fd_path(fd).s, O_RDONLY | O_DIRECT | O_CLOEXEC);
+
+	return direct < 0 ? -errno : 0;
+}
+
+int fs_content_open(struct fs *fs, struct node *node, int flags, struct fd_ref **ret, bool *by_us)
+{
+	bool writes = (flags & O_ACCMODE) != O_RDONLY;
+	int r, at;
+
+	*by_us = false;
+	r = writes ? open_to_write(fs, node, flags, by_us) : 0;
+	if (r != 0)
+		return r < 0 ? r : FS_CONTENT_LATER;
+	/* Before it is opened: what is copied up in between is taken for the lower file. */
+	at = file_is_below(fs, node);
+	if (at < 0)
+		return at;
+	*ret = file_get(fs, node, writes, &r);
+	if (*ret && flags & O_DIRECT)
+		r = try_direct((*ret)->fd);
+	if (r < 0)
+		return r;
+	return at == 0 ? FS_CONTENT_UPPER : FS_CONTENT_BELOW;
+}
+
 ssize_t fs_write(struct fs *fs, struct node *node, const void *data, size_t size, off_t offset,
 		 const struct killer *killer)
 {

@@ -160,6 +160,16 @@ int fs_xattr_set(struct fs *fs, struct node *node, const char *name, const void 
 		 int flags);
 int fs_xattr_remove(struct fs *fs, struct node *node, const char *name);
 
+/*
+ * Where the content of a file is that is opened with `flags` of open(2), and with *ret a
+ * descriptor, a reference, to do that by. To be written, it is copied up first; FS_CONTENT_LATER:
+ * not before it is written, as it is large and may be about to be truncated (*ret is NULL then).
+ * *by_us: each write must be checked. Negative errno: -EPERM where the file is protected, -EINVAL
+ * where O_DIRECT cannot be had.
+ */
+enum fs_content { FS_CONTENT_UPPER, FS_CONTENT_BELOW, FS_CONTENT_LATER };
+int fs_content_open(struct fs *fs, struct node *node, int flags, struct fd_ref **ret, bool *by_us);
+
 /* In what follows, `killer` may be NULL. */
 
 /* Count written, all of it unless an error came first. */

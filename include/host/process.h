@@ -18,4 +18,7 @@ bool process_is_of(pid_t pid, uid_t uid);
  */
 bool process_maps(pid_t pid, uid_t uid);
 
+/* Whether this process is root's, in the initial user namespace. */
+bool process_is_privileged(void);
+
 #endif
