@@ -31,6 +31,10 @@ struct note {
 
 enum { SERVICE_BITS = 2, MAPPED_BIT = 1 << SERVICE_BITS, BACKING_SHIFT = 8 };
 
+/* O_LARGEFILE, which the kernel adds to what programs open; libc's is 0 where all files are large.
+ */
+enum { FLAG_OF_PROGRAMS = 0100000 };
+
 struct opened {
 	struct table_link link;
 	uint64_t id;
@@ -341,6 +345,15 @@ static void answer(struct opened_files *files, struct opened *opened, bool by_us
 	}
 }
 
+/*
+ * Whether the kernel opens a file for itself, for an ioctl say: it looks nothing up again then, and
+ * does not care how the file is served.
+ */
+static bool is_internal(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & FLAG_OF_PROGRAMS);
+}
+
 static int serve(struct opened_files *files, struct opened *opened, struct node *node,
 		 struct fuse_file_info *fi)
 {
@@ -356,13 +369,13 @@ static int serve(struct opened_files *files, struct opened *opened, struct node 
 	if (r < 0)
 		return r;
 	service = service_of(files, opened->id, (enum fs_content)r);
-	if (is_stale && service != UPPER)
+	if (is_stale && service != UPPER && !is_internal(fi))
 		return -ESTALE;
 	if (is_first)
 		begin(files, opened, service, ref ? ref->fd : -1);
-	else if (opened->note.service == BELOW && service != BELOW)
+	else if (opened->note.service == BELOW && service != BELOW && !is_internal(fi))
 		return make_second(files, ino);
-	if (is_stale && opened->note.service != UPPER)
+	if (is_stale && opened->note.service != UPPER && !is_internal(fi))
 		return -ESTALE;
 	answer(files, opened, by_us, fi);
 	return 0;

@@ -34,7 +34,7 @@ differ() {
 	esac
 }
 
-differ 50 --ops 2000
+differ 45 --ops 2000
 differ 6 --ops 1000 --threads 4
 differ 6 --ops 1000 --processes 4
 differ 6 --ops 2000 --threads 4 --shared
@@ -42,6 +42,7 @@ differ 4 --ops 2000 --processes 4 --shared
 differ 7 --ops 1000 --userns
 differ 7 --ops 1000 --options redirect_dir=off
 differ 5 --ops 2000 --threads 4 --options writeback=1
+differ 5 --ops 2000 --threads 4 --options io=passthrough
 differ 4 --ops 1000 --full tmpfs
 if command -v mkfs.ext4 >"$TMP/out"; then
 	differ 5 --ops 1000 --full ext4

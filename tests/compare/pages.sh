@@ -43,3 +43,4 @@ rewrite() {
 
 rewrite default "" 1
 rewrite writeback ,writeback=1 2
+rewrite passthrough ,io=passthrough 3

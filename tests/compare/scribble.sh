@@ -19,5 +19,6 @@ scribble() {
 first=${SCRIBBLE_FIRST:-1}
 seconds=${SCRIBBLE_SECONDS:-12}
 scribble plain --plain "$TMP" --strict --seconds 1
-scribble default --dir "$TMP" --seconds $((seconds / 2))
-scribble writeback --dir "$TMP" --seconds $((seconds / 2)) --options writeback=1
+scribble default --dir "$TMP" --seconds $((seconds / 3))
+scribble writeback --dir "$TMP" --seconds $((seconds / 3)) --options writeback=1
+scribble passthrough --dir "$TMP" --seconds $((seconds / 3)) --options io=passthrough

@@ -7,10 +7,10 @@
 need_root
 need_fuse
 
-seconds=$((${KILLER_SECONDS:-30} / 6))
+seconds=$((${KILLER_SECONDS:-35} / 7))
 first=${DIFFER_FIRST:-1}
 set -- "" "--threads 3" "--processes 3" "--shared --threads 5" "--userns --threads 3" \
-	"--threads 3 --options writeback=1"
+	"--threads 3 --options writeback=1" "--threads 3 --options io=passthrough"
 for mode; do
 	# shellcheck disable=SC2086 # a mode is several words
 	"$DIFFER" --cairnfs "$CAIRNFS" --dir "$TMP" --seeds "$first..9999999999" --ops 2000 --seconds "$seconds" --kills 20 \

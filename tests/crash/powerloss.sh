@@ -91,6 +91,7 @@ lose 13 "xfs, clones" --filesystem xfs --clones
 lose 13 "ext4, metacopy=on" --options metacopy=on
 lose 13 "xfs, metacopy=on" --options metacopy=on --filesystem xfs
 lose 9 "xfs, clones, metacopy=on" --options metacopy=on --filesystem xfs --clones
+lose 9 "xfs, passthrough" --options io=passthrough --filesystem xfs
 lose 9 "ext4, fsync=0" --options fsync=0 --lazy
 lose 9 "xfs, fsync=0" --options fsync=0 --lazy --filesystem xfs
 numbers

@@ -28,7 +28,8 @@
  *   can be undone by a writeback of all of it.  So these are done alone.
  *
  * Descriptors and mappings made before the first change, that is before the
- * copy-up, are used throughout.  In the end the file is read through the mount,
+ * copy-up, are used throughout; with io=passthrough the file is copied up before, as
+ * they would keep the lower file.  In the end the file is read through the mount,
  * in the top branch, and through a new mount; the lower branch is as it was.
  *
  * What one process does follows from the seed, their order does not.

@@ -132,10 +132,23 @@ void make_branches(void)
 			lower_stat(i, &shared->stats[i]);
 }
 
+/* Where the kernel reads files itself, readers from before the copy-up keep the lower file. */
+static void copy_up(void)
+{
+	for (unsigned i = 0; i < N_NAMES; i++) {
+		cleanup_fd int fd = shared->there[i] ? open_in("mnt", names[i], O_RDWR) : -1;
+
+		if (shared->there[i] && fd < 0)
+			fail("%s: %s", names[i], strerror(errno));
+	}
+}
+
 void make_in_mount(void)
 {
 	if (settings.plain || plan.start == BORN)
 		make_first("mnt");
+	if (settings.more_options && strstr(settings.more_options, "io=passthrough"))
+		copy_up();
 }
 
 /* All pages are looked at, so that what the kernel keeps of them could be out of date later. */
