@@ -92,12 +92,25 @@ static int check_protection(struct fs *fs, struct node *node, unsigned int set)
 	return protect_check(fs, node, set & ~harmless ? PROTECT_ANY : PROTECT_IMMUTABLE);
 }
 
+/*
+ * With writeback the kernel notes with each unlink that the file was changed, and tells its time at
+ * once. It shows that itself for as long as it knows the file (copyup/mtime.h), and nobody finds
+ * one of lower again that has no name any more: to copy it up for that would be for nobody.
+ */
+static bool is_for_nobody(struct fs *fs, struct node *node, unsigned int set)
+{
+	return fs->config->writeback && set == FS_SET_MTIME && S_ISREG(node->type) &&
+	       node_is_removed(node) && !node_has_upper(node);
+}
+
 int fs_setattr(struct fs *fs, struct node *node, const struct stat *st, unsigned int set,
 	       const struct killer *killer, struct stat *ret)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	int r = check_protection(fs, node, set);
 
+	if (r == 0 && !killer && is_for_nobody(fs, node, set))
+		return fs_getattr(fs, node, ret);
 	/* What will be cut off need not be copied. */
 	if (r == 0)
 		r = set & FS_SET_SIZE ? copyup_data(fs, node, st->st_size) : copyup_node(fs, node);

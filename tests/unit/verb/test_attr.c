@@ -417,11 +417,63 @@ static void test_static_nlink(void)
 	union_end();
 }
 
+/* What the kernel sends after each unlink with writeback=1 is no reason to copy a file up. */
+static void test_times_of_nobody(void)
+{
+	const struct stat times = { .st_mtim = { 1000, 7 } };
+	struct node *node, *used;
+	struct stat st;
+
+	union_make(1);
+	make_file(branches[0], "f", "content");
+	make_file(branches[0], "used", "content");
+	make_file(branches[0], "a", "two names");
+	assert(linkat(branches[0], "a", branches[0], "b", 0) == 0);
+	config.writeback = true;
+	union_open();
+	node = node_of("f");
+	used = node_of("used");
+	assert_eq(do_unlink("f"), 0);
+	assert_eq(fs_setattr(fs, node, &times, FS_SET_MTIME, NULL, &st), 0);
+	assert_eq(st.st_nlink, 0);
+	assert(!node_has_upper(node));
+	assert_eq(count_in_work("orphans"), 0);
+	/* Whoever has it open may change it all the same. */
+	assert_eq(do_unlink("used"), 0);
+	assert_eq(fs_setattr(fs, used, &(struct stat){ .st_mode = 0700 }, FS_SET_MODE, NULL, &st),
+		  0);
+	assert_eq(st.st_mode, S_IFREG | 0700);
+	assert_eq(fs_setattr(fs, used, &times, FS_SET_MTIME, NULL, &st), 0);
+	assert_eq(st.st_mtim.tv_sec, 1000);
+	node_unref(node);
+	node_unref(used);
+	/* One that has another name is found again. */
+	node = node_of("a");
+	assert_eq(do_unlink("a"), 0);
+	assert_eq(fs_setattr(fs, node, &times, FS_SET_MTIME, NULL, &st), 0);
+	node_unref(node);
+	assert_eq(stat_at("b").st_mtim.tv_sec, 1000);
+	union_reopen();
+	assert_eq(stat_at("b").st_mtim.tv_sec, 1000);
+	union_end();
+	/* Without writeback whoever has it open sees what we say. */
+	union_make(1);
+	make_file(branches[0], "f", "content");
+	union_open();
+	node = node_of("f");
+	assert_eq(do_unlink("f"), 0);
+	assert_eq(fs_setattr(fs, node, &times, FS_SET_MTIME, NULL, &st), 0);
+	assert_eq(st.st_mtim.tv_sec, 1000);
+	node_unref(node);
+	union_end();
+}
+
 static void tests(void)
 {
 	test_mode();
 	test_owner();
 	test_times();
+	test_times_of_nobody();
 	test_size();
 	test_kill_suidgid();
 	test_links();
