@@ -3,12 +3,13 @@
 import contextlib
 import os
 import statistics
+import sys
 import time
 
 import machine
 from jobs import StoreGroup, UnionGroup, make_tar
 from kinds import OVERLAY
-from machine import Missing, MemoryGroup, run
+from machine import Missing, MemoryGroup, output, run
 
 
 class Podman(UnionGroup):
@@ -71,7 +72,6 @@ class Cache(UnionGroup):
     name = "cache"
     about = "page cache that a further container takes, as part of what it reads"
     base = None
-    once = True
 
     def prepare(self):
         MemoryGroup("cairn-bench")  # Missing, where it cannot be
@@ -105,12 +105,8 @@ def reader(top):
 def read_all(top):
     """Read all files; how many bytes there are in whole pages."""
     run(reader(top))
-    pages = 0
-    for where, _, names in os.walk(top):
-        for name in names:
-            stat = os.lstat(os.path.join(where, name))
-            pages += -(-stat.st_size // 4096) if os.path.isfile(os.path.join(where, name)) and not os.path.islink(os.path.join(where, name)) else 0
-    return pages * 4096
+    sizes = output(["find", top, "-xdev", "-type", "f", "-printf", "%s\n"]).split()
+    return sum(-(-int(size) // 4096) * 4096 for size in sizes)
 
 
 class Mounts(StoreGroup):
@@ -138,7 +134,7 @@ class Mounts(StoreGroup):
                 store.add(self.bench.root_tar(), "debian")
                 self.images.append(("mount a Debian root", "debian"))
             except Missing as error:
-                print(f"mounts: without a Debian root: {error}")
+                print(f"mounts: without a Debian root: {error}", file=sys.stderr)
             self.layers = {name: store.layers(name) for _, name in self.images}
 
     def turn(self, kind, results):

@@ -16,6 +16,11 @@ LOOK = 0.25  # seconds that a look at that takes
 TIME, RATE = "ms", "MiB/s"  # less is better, more is better
 
 
+def short(value):
+    """A number with three digits at least, and no more behind the point than tell something."""
+    return f"{value:.{0 if value >= 100 else 1 if value >= 10 else 2}f}"
+
+
 class Row:
     """One job, with the values that each kind took for it."""
 
@@ -64,6 +69,11 @@ class Results:
                 print(f"not measured: {row.name}: {row.spoilt}", file=sys.stderr)
                 return
 
+    def all_spoilt(self, group):
+        """Whether none of a group's rows will be measured."""
+        rows = [row for row in self.rows.values() if row.group is group]
+        return bool(rows) and all(row.spoilt for row in rows)
+
     def add(self, group, kind, name, unit, value):
         """A value that was counted, or measured elsewhere."""
         self.row(group, name, unit).values.setdefault(kind.name, []).append(value)
@@ -106,7 +116,7 @@ class Results:
                 continue
             for kind in kinds:
                 values, ratio = row.values.get(kind), row.ratio(kind)
-                cell = f"{row.median(kind):.4g} ({min(values):.4g}-{max(values):.4g})" if values else "-"
+                cell = f"{short(row.median(kind))} ({short(min(values))}-{short(max(values))})" if values else "-"
                 line += f"{cell:>25}" + (f"{ratio:7.2f}" if ratio is not None else f"{'':7}")
             print(line)
 
