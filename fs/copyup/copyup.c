@@ -33,7 +33,7 @@ static int begin_quietly(struct fs *fs, struct node *dir, int dirfd, struct quie
 	int r;
 
 	*ret = (struct quiet){ .dir = dir, .dirfd = dirfd };
-	pthread_mutex_lock(&dir->names);
+	lock_take(&dir->names);
 	r = fd_stat(dirfd, NULL, &st);
 	if (r < 0)
 		return r;
@@ -49,7 +49,7 @@ static int end_quietly(struct quiet *quiet, int r)
 	if (r == 0)
 		r = fd_utimens(quiet->dirfd, quiet->times);
 	quiet_end(quiet->note);
-	pthread_mutex_unlock(&quiet->dir->names);
+	lock_release(&quiet->dir->names);
 	return r;
 }
 
@@ -75,14 +75,14 @@ static void switch_over(struct fs *fs, struct node *node, const struct copy *cop
 {
 	struct lower_obj *lower = NULL;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	node->has_upper = true;
 	node->is_orphan |= is_orphan; /* or it is one since a name of its group was removed */
 	node->real = copy->real;
 	node->has_data_place = true;
 	if (!S_ISDIR(node->type) && copy->has_data)
 		lower = take_ptr(node->lower);
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	lower_unref(lower);
 	fdcache_drop(&fs->fds, &node->lower_data);
 }
@@ -406,9 +406,9 @@ static int copyup(struct fs *fs, struct node *node, off_t limit)
 	r = copyup_above(fs, node);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&node->copyup);
+	lock_take(&node->copyup);
 	r = copyup_locked(fs, node, limit);
-	pthread_mutex_unlock(&node->copyup);
+	lock_release(&node->copyup);
 	return r;
 }
 
@@ -437,12 +437,12 @@ int copyup_finish(struct fs *fs, struct node *node, struct lower_obj *lower)
 
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&node->copyup);
+	lock_take(&node->copyup);
 	fd = linking.fd = group_resume(fs, node->ino, &linking.real);
 	r = fd < 0 ? fd : names_visible(fs, lower, link_name, &linking);
 	if (r >= 0)
 		group_end(fs, node->ino);
-	pthread_mutex_unlock(&node->copyup);
+	lock_release(&node->copyup);
 	return r < 0 && r != -ENOENT ? r : 0;
 }
 

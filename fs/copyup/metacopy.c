@@ -100,16 +100,16 @@ int metacopy_complete(struct fs *fs, struct node *node, off_t limit)
 	if (data_place_is_known(node, &data) && !data)
 		return 0;
 	lower_unref(take_ptr(data));
-	pthread_mutex_lock(&node->copyup);
+	lock_take(&node->copyup);
 	r = data_place_of_node(fs, node, &data);
 	if (r == 0 && data)
 		r = complete(fs, node, data, limit);
 	if (r == 0 && data) {
-		pthread_mutex_lock(&node->lock);
+		lock_take(&node->lock);
 		dropped = take_ptr(node->lower);
-		pthread_mutex_unlock(&node->lock);
+		lock_release(&node->lock);
 		fdcache_drop(&fs->fds, &node->lower_data);
 	}
-	pthread_mutex_unlock(&node->copyup);
+	lock_release(&node->copyup);
 	return r;
 }

@@ -35,12 +35,12 @@ int mtime_hold(struct fs *fs, struct node *node, int fd, struct mtime *ret)
 {
 	int r = 0;
 
-	pthread_mutex_lock(&node->names);
+	lock_take(&node->names);
 	if (!node->held_mtime)
 		r = begin(fs, node, fd);
 	if (r == 0)
 		node->held_mtime->n_holders++;
-	pthread_mutex_unlock(&node->names);
+	lock_release(&node->names);
 	if (r == 0)
 		*ret = (struct mtime){ .node = node, .fd = fd };
 	return r;
@@ -69,10 +69,10 @@ int mtime_release(struct mtime *mtime)
 
 	if (!node)
 		return 0;
-	pthread_mutex_lock(&node->names);
+	lock_take(&node->names);
 	if (--node->held_mtime->n_holders == 0)
 		r = end(node, mtime->fd);
-	pthread_mutex_unlock(&node->names);
+	lock_release(&node->names);
 	return r;
 }
 
@@ -97,10 +97,10 @@ int mtime_set(struct node *node, int fd, const struct timespec times[2])
 {
 	int r;
 
-	pthread_mutex_lock(&node->names);
+	lock_take(&node->names);
 	r = fd_utimens(fd, times);
 	if (r == 0 && node->held_mtime && times[1].tv_nsec != UTIME_OMIT)
 		r = replace(node->held_mtime, fd, times);
-	pthread_mutex_unlock(&node->names);
+	lock_release(&node->names);
 	return r;
 }

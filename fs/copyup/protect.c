@@ -92,9 +92,9 @@ static int ask(struct fs *fs, struct node *node)
 
 void protect_note(struct node *node, unsigned int protection)
 {
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	node->protection = (unsigned char)(protection | PROTECT_KNOWN);
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 }
 
 int protect_get(struct fs *fs, struct node *node)
@@ -103,9 +103,9 @@ int protect_get(struct fs *fs, struct node *node)
 
 	if (!S_ISREG(node->type) && !S_ISDIR(node->type))
 		return 0;
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	known = node->protection;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	if (known & PROTECT_KNOWN)
 		return known & PROTECT_ANY;
 	r = ask(fs, node);

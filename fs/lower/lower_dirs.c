@@ -37,7 +37,6 @@ static struct object *object_new(struct dirs *dirs, const char *name, mode_t mod
 	obj->base = (struct lower_obj){
 		.lower = &dirs->base, .refs = 1, .type = mode & S_IFMT, .ino = ino
 	};
-	pthread_mutex_init(&obj->lock, NULL);
 	memcpy(obj->name, name, size);
 	return obj;
 }
@@ -52,7 +51,6 @@ static void dirs_free_obj(struct lower_obj *base)
 	trail_unref(obj->trail, dirs_of(base)->fds);
 	finding_done(&places);
 	listing_unref(obj->listing);
-	pthread_mutex_destroy(&obj->lock);
 	if (obj->parent)
 		lower_unref(&obj->parent->base);
 	free(obj);
@@ -200,9 +198,9 @@ static int found_file(struct object *dir, size_t i, const char *name, const stru
 /* The listing if the directory is worth one or has one already, else NULL. */
 static int listing_if_useful(struct object *dir, struct listing **ret)
 {
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	*ret = dir->listing ? listing_ref(dir->listing) : NULL;
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	return *ret || dir->n_places <= FEW || dirs_of(&dir->base)->lists_nothing
 		       ? 0
 		       : dirs_list(&dir->base, ret);
@@ -389,10 +387,10 @@ static int dirs_list(struct lower_obj *base, struct listing **ret)
 	cleanup_listing struct listing *made = NULL;
 	int r = 0;
 
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	if (dir->listing)
 		made = listing_ref(dir->listing);
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	if (made) {
 		*ret = take_ptr(made);
 		return 0;
@@ -405,10 +403,10 @@ static int dirs_list(struct lower_obj *base, struct listing **ret)
 	if (r < 0)
 		return r;
 	listing_seal(made);
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	if (!dir->listing)
 		dir->listing = listing_ref(made);
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	*ret = take_ptr(made);
 	return 0;
 }

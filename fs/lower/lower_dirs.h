@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include "base/lock.h"
 #include "base/table.h"
 #include "branch/number.h"
 #include "lower/lower_impl.h"
@@ -26,7 +27,7 @@ struct object {
 	struct trail *trail; /* in the merged tree; a reference, of what may be a place's too */
 	size_t n_places;
 	struct place *places;
-	pthread_mutex_t lock;
+	struct lock lock;
 	struct listing *listing; /* guarded by lock; NULL until asked for */
 	/* of anything else */
 	struct object *parent;

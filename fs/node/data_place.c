@@ -59,10 +59,10 @@ bool data_place_is_known(struct node *node, struct lower_obj **ret)
 {
 	bool known;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	known = node->has_data_place;
 	*ret = known && node->lower ? lower_ref(node->lower) : NULL;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return known;
 }
 
@@ -70,13 +70,13 @@ static void set_known(struct node *node, struct lower_obj *data)
 {
 	struct lower_obj *dropped = NULL;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	if (!node->has_data_place) {
 		node->has_data_place = true;
 		dropped = node->lower;
 		node->lower = data ? lower_ref(data) : NULL;
 	}
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	lower_unref(dropped);
 }
 

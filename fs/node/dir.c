@@ -148,13 +148,13 @@ static void keep(struct node *dir, struct listing *listing, uint64_t version)
 {
 	struct listing *replaced = NULL;
 
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	if (!dir->listing || dir->listing_version <= version) {
 		replaced = dir->listing;
 		dir->listing = listing_ref(listing);
 		dir->listing_version = version;
 	}
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	listing_unref(replaced);
 }
 
@@ -164,11 +164,11 @@ int dir_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret)
 	uint64_t version;
 	int r;
 
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	version = dir->names_version;
 	if (dir->listing && !(fresh && dir->listing_version != version))
 		made = listing_ref(dir->listing);
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	if (!made) {
 		r = build(fs, dir, &made);
 		if (r < 0)
@@ -183,7 +183,7 @@ bool dir_reading_begin(struct node *dir, unsigned int *number)
 {
 	bool is_outdated;
 
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	is_outdated = dir->was_read && dir->reading_version != dir->names_version;
 	if (dir->reading_version != dir->names_version) {
 		dir->reading_version = dir->names_version;
@@ -191,7 +191,7 @@ bool dir_reading_begin(struct node *dir, unsigned int *number)
 		dir->was_read = false;
 	}
 	*number = dir->reading;
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	return is_outdated;
 }
 
@@ -199,9 +199,9 @@ bool dir_reading_end(struct node *dir, unsigned int number)
 {
 	bool is_current;
 
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	is_current = dir->reading == number && dir->reading_version == dir->names_version;
 	dir->was_read |= is_current;
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	return !is_current;
 }

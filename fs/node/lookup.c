@@ -111,14 +111,14 @@ static int catch_up(struct fs *fs, struct node *dir, const char *name, struct no
 	r = lookup_find(fs, dir, name, &found);
 	if (r != FS_FOUND || !found.made.has_upper || found.made.ino != node->ino)
 		return r < 0 ? r : 0;
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	if (!node->has_upper) {
 		node->has_upper = true;
 		node->real = found.made.real;
 		if (!S_ISDIR(node->type))
 			dropped = take_ptr(node->lower);
 	}
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return 0;
 }
 
@@ -130,10 +130,10 @@ static bool is_same_object(struct node *node, const struct node *made)
 {
 	bool is_same;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	is_same = ((node->type ^ made->type) & S_IFMT) == 0 &&
 		  (!node->has_upper || !made->has_upper || node->real == made->real);
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return is_same;
 }
 

@@ -56,9 +56,6 @@ static struct node *node_new(struct nodes *nodes, const struct node *made)
 	/* What an earlier worker answered is not known. */
 	node->answered = nodes->is_restart ? ANSWERED_MANY : ANSWERED_NOBODY;
 	node->refs = 1;
-	pthread_mutex_init(&node->copyup, NULL);
-	pthread_mutex_init(&node->names, NULL);
-	pthread_mutex_init(&node->lock, NULL);
 	return node;
 }
 
@@ -71,9 +68,6 @@ static void node_free(struct node *node)
 	fdcache_drop(node->nodes->fds, &node->lower_data);
 	lower_unref(node->lower);
 	listing_unref(node->listing);
-	pthread_mutex_destroy(&node->copyup);
-	pthread_mutex_destroy(&node->names);
-	pthread_mutex_destroy(&node->lock);
 	free(node);
 }
 
@@ -394,9 +388,9 @@ static bool read_flag(struct node *node, const bool *flag)
 {
 	bool is_set;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	is_set = *flag;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return is_set;
 }
 
@@ -412,51 +406,51 @@ bool node_is_removed(struct node *node)
 
 void node_named_again(struct node *node)
 {
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	node->is_removed = false;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 }
 
 struct lower_obj *node_lower(struct node *node)
 {
 	struct lower_obj *lower;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	lower = node->lower ? lower_ref(node->lower) : NULL;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return lower;
 }
 
 void node_tally_begin(struct node *node)
 {
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	node->tally.n_changing++;
 	node->tally.n_changes++;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 }
 
 void node_tally_end(struct node *node, int change)
 {
 	struct tally *tally = &node->tally;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	tally->n_changing--;
 	tally->n_changes++;
 	if (change == TALLY_LOST)
 		tally->n = -1;
 	else if (tally->n >= 0)
 		tally->n += change;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 }
 
 int node_tally(struct node *node, unsigned int *mark)
 {
 	int n;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	n = node->tally.n;
 	*mark = node->tally.n_changes;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return n;
 }
 
@@ -464,17 +458,17 @@ void node_tally_keep(struct node *node, unsigned int mark, int n)
 {
 	struct tally *tally = &node->tally;
 
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	if (tally->n < 0 && tally->n_changing == 0 && tally->n_changes == mark)
 		tally->n = n;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 }
 
 void node_names_changed(struct node *dir)
 {
-	pthread_mutex_lock(&dir->lock);
+	lock_take(&dir->lock);
 	dir->names_version++;
-	pthread_mutex_unlock(&dir->lock);
+	lock_release(&dir->lock);
 	atomic_fetch_add(&dir->nodes->n_changes, 1);
 }
 

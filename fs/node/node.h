@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "base/fdcache.h"
+#include "base/lock.h"
 #include "base/table.h"
 #include "branch/listing.h"
 #include "lower/lower.h"
@@ -56,13 +57,13 @@ struct node {
 	struct ledger_entry *noted; /* the same for the next worker, or NULL; guarded by it too */
 	struct alias *aliases, *last_alias; /* guarded by nodes->lock */
 
-	pthread_mutex_t copyup;
-	pthread_mutex_t names; /* of a file: held while its mode or times change */
+	struct lock copyup;
+	struct lock names; /* of a file: held while its mode or times change */
 	struct node *next_moved; /* guarded by fs->moved_lock, as is_moved is (names.c) */
 	bool is_moved;
 	struct held_mtime
 		*held_mtime; /* guarded by names (copyup/mtime.c); NULL: nobody keeps it */
-	pthread_mutex_t lock; /* guards what follows */
+	struct lock lock; /* guards what follows */
 	bool has_upper;
 	bool is_orphan; /* its content is kept in the orphan directory */
 	bool is_removed; /* it has no name any more */

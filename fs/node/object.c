@@ -80,10 +80,10 @@ static int open_object(struct fs *fs, struct node *node)
 
 	if (node == fs->root)
 		return fd_open(fs->config->upper, ".", O_PATH | O_DIRECTORY, 0);
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	is_orphan = node->is_orphan;
 	real = node->real;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	if (is_orphan)
 		return open_in(fs->upper.orphans, orphan_name(node->ino).s, real);
 	for (unsigned int i = 0; r == -ESTALE; i++)
@@ -147,8 +147,8 @@ int object_open_file(struct fs *fs, struct node *node, int path, int flags)
 
 	if (fd != -EACCES)
 		return fd;
-	pthread_mutex_lock(&node->names);
+	lock_take(&node->names);
 	fd = open_by_mode(fs, node, path, flags);
-	pthread_mutex_unlock(&node->names);
+	lock_release(&node->names);
 	return fd;
 }

@@ -11,9 +11,9 @@
 /* A node that was made since the last one went has the orphan from now on. */
 static void inherit_orphan(struct node *heir)
 {
-	pthread_mutex_lock(&heir->lock);
+	lock_take(&heir->lock);
 	heir->is_orphan = true;
-	pthread_mutex_unlock(&heir->lock);
+	lock_release(&heir->lock);
 }
 
 static bool has_other_names(const struct stat *st)

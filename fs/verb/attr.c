@@ -37,9 +37,9 @@ static int set_mode(struct fs *fs, struct node *node, int fd, mode_t mode)
 {
 	int r;
 
-	pthread_mutex_lock(&node->names);
+	lock_take(&node->names);
 	r = owner_set_mode(&fs->upper, fd, mode);
-	pthread_mutex_unlock(&node->names);
+	lock_release(&node->names);
 	return r;
 }
 

@@ -234,9 +234,9 @@ static int place_in(struct fs *fs, const struct thing *thing, struct node *dir, 
 		return r;
 	lower = node_lower(dir);
 	node_tally_begin(dir);
-	pthread_mutex_lock(&dir->names);
+	lock_take(&dir->names);
 	r = place(fs, thing, lower, ref->fd, name);
-	pthread_mutex_unlock(&dir->names);
+	lock_release(&dir->names);
 	if (r == 0)
 		node_names_changed(dir);
 	node_tally_end(dir, !is_dir(thing) || r == -EEXIST ? 0 : r < 0 ? TALLY_LOST : 1);
@@ -271,11 +271,11 @@ static void undo(struct fs *fs, struct node *dir, int dirfd, const char *name, m
 	cleanup_lower_obj struct lower_obj *found = NULL;
 
 	node_tally_begin(dir);
-	pthread_mutex_lock(&dir->names);
+	lock_take(&dir->names);
 	if (unlinkat(dirfd, name, S_ISDIR(mode) ? AT_REMOVEDIR : 0) == 0 && lower &&
 	    lower_lookup(lower, name, &found, NULL) != LOWER_ABSENT)
 		hide_free(&fs->upper, dirfd, name);
-	pthread_mutex_unlock(&dir->names);
+	lock_release(&dir->names);
 	node_names_changed(dir);
 	node_tally_end(dir, S_ISDIR(mode) ? TALLY_LOST : 0);
 	node_attributes_changed(dir, NAMES_UNASKED);
@@ -335,9 +335,9 @@ int fs_tmpfile(struct fs *fs, struct node *dir, mode_t mode, const struct caller
 		r = staged_publish(&staged, fs->upper.orphans, orphan_name(entry.node->ino).s, 0);
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&entry.node->lock);
+	lock_take(&entry.node->lock);
 	entry.node->is_orphan = entry.node->is_removed = true;
-	pthread_mutex_unlock(&entry.node->lock);
+	lock_release(&entry.node->lock);
 	entry.st.st_ino = entry.node->ino;
 	entry.st.st_nlink = 0;
 	*ret = entry;
@@ -354,10 +354,10 @@ static void adopt(struct fs *fs, struct node *node)
 	bool was_orphan;
 
 	pthread_mutex_lock(orphan_lock(&fs->upper, node->ino));
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	was_orphan = node->is_orphan;
 	node->is_orphan = node->is_removed = false;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	if (was_orphan)
 		unlinkat(fs->upper.orphans, orphan_name(node->ino).s, 0);
 	pthread_mutex_unlock(orphan_lock(&fs->upper, node->ino));

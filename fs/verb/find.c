@@ -89,11 +89,11 @@ static int find_orphan(struct fs *fs, uint64_t ino, struct node **ret)
 	if (!*ret)
 		return -ENOMEM;
 	if (is_new) {
-		pthread_mutex_lock(&(*ret)->lock);
+		lock_take(&(*ret)->lock);
 		(*ret)->is_orphan = true;
 		/* It may have a name elsewhere; that it is in the union is not said. */
 		(*ret)->is_removed = S_ISDIR(st.st_mode) || st.st_nlink < 2;
-		pthread_mutex_unlock(&(*ret)->lock);
+		lock_release(&(*ret)->lock);
 	}
 	return FS_FOUND;
 }
@@ -115,9 +115,9 @@ static int find_removed(struct fs *fs, uint64_t ino, struct node **ret)
 	if (!*ret)
 		return -ENOMEM;
 	if (is_new) {
-		pthread_mutex_lock(&(*ret)->lock);
+		lock_take(&(*ret)->lock);
 		(*ret)->is_removed = true;
-		pthread_mutex_unlock(&(*ret)->lock);
+		lock_release(&(*ret)->lock);
 	}
 	return FS_FOUND;
 }

@@ -29,9 +29,9 @@ int killer_strike_fd(struct fs *fs, struct node *node, int fd, const struct kill
 {
 	int r;
 
-	pthread_mutex_lock(&node->names);
+	lock_take(&node->names);
 	r = take_suidgid(fs, fd, killer);
-	pthread_mutex_unlock(&node->names);
+	lock_release(&node->names);
 	if (r == 1 && killer->killed)
 		killer->killed(killer, node);
 	return r < 0 ? r : 0;

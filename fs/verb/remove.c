@@ -63,10 +63,10 @@ void remove_note(struct fs *fs, struct node *node, nlink_t n_links, struct node 
 		left = has_other_alias(node, dir, name);
 	else
 		left = n_links > 1 ? names_count(fs, lower) : 0;
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	/* If it cannot be found out (the name is gone all the same), it is when it is asked for. */
 	node->is_removed = left == 0;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 }
 
 /* Takes one of several names of a file in upper away. */
@@ -105,9 +105,9 @@ static int make_orphan(struct fs *fs, struct node *node, ino_t real, int dirfd, 
 	pthread_mutex_unlock(orphan_lock(&fs->upper, node->ino));
 	if (r < 0)
 		return r;
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	node->is_orphan = true;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return 0;
 }
 
@@ -126,9 +126,9 @@ static int may_unlink(struct node *node, struct node *dir, const char *name, con
 
 	if (S_ISDIR(node->type) || st->st_nlink < 2)
 		return 0;
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	is_orphan = node->is_orphan;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	return is_orphan ? 1 : has_other_alias(node, dir, name);
 }
 
@@ -176,9 +176,9 @@ static int remove_name(struct fs *fs, const struct entry *entry, struct node *di
 		node_tally_begin(dir);
 	else
 		linked_begin(&fs->linked, node->ino);
-	pthread_mutex_lock(&dir->names);
+	lock_take(&dir->names);
 	r = take_name(fs, node, dir, ref->fd, name, lower, &st);
-	pthread_mutex_unlock(&dir->names);
+	lock_release(&dir->names);
 	if (!is_dir)
 		linked_end(&fs->linked, node->ino, r < 0 ? LINKED_LOST : -1);
 	if (r == 0 && st.st_nlink > 1 && !is_dir)

@@ -202,9 +202,9 @@ static void keep_no_file(struct fs *fs, struct node *target)
 {
 	bool was_orphan;
 
-	pthread_mutex_lock(&target->lock);
+	lock_take(&target->lock);
 	was_orphan = target->is_orphan;
-	pthread_mutex_unlock(&target->lock);
+	lock_release(&target->lock);
 	if (was_orphan)
 		return;
 	pthread_mutex_lock(orphan_lock(&fs->upper, target->ino));
@@ -348,18 +348,18 @@ static int move(struct fs *fs, struct end *from, struct end *to, bool whiteout)
 static void lock_both(struct node *a, struct node *b)
 {
 	if (a == b) {
-		pthread_mutex_lock(&a->names);
+		lock_take(&a->names);
 		return;
 	}
-	pthread_mutex_lock(a->ino < b->ino ? &a->names : &b->names);
-	pthread_mutex_lock(a->ino < b->ino ? &b->names : &a->names);
+	lock_take(a->ino < b->ino ? &a->names : &b->names);
+	lock_take(a->ino < b->ino ? &b->names : &a->names);
 }
 
 static void unlock_both(struct node *a, struct node *b)
 {
-	pthread_mutex_unlock(&a->names);
+	lock_release(&a->names);
 	if (a != b)
-		pthread_mutex_unlock(&b->names);
+		lock_release(&b->names);
 }
 
 static int exchange(struct fs *fs, struct end *from, struct end *to)
@@ -438,9 +438,9 @@ static int replace(struct fs *fs, struct end *from, struct end *to)
 		return replaced;
 	}
 	if (replaced == 1) {
-		pthread_mutex_lock(&to->entry.node->lock);
+		lock_take(&to->entry.node->lock);
 		to->entry.node->is_orphan = true;
-		pthread_mutex_unlock(&to->entry.node->lock);
+		lock_release(&to->entry.node->lock);
 		node_links_changed(to->entry.node);
 	}
 	if (whiteout && to->entry.node && fs->upper.caps.style.format == WHITEOUT_XATTR)

@@ -98,10 +98,10 @@ static int stat_upper(struct fs *fs, struct node *node, struct stat *st)
 	r = owner_stat(&fs->upper, ref->fd, NULL, st);
 	if (r < 0 || S_ISDIR(node->type))
 		return r;
-	pthread_mutex_lock(&node->lock);
+	lock_take(&node->lock);
 	is_orphan = node->is_orphan;
 	data = node->lower ? lower_ref(node->lower) : NULL;
-	pthread_mutex_unlock(&node->lock);
+	lock_release(&node->lock);
 	if (st->st_nlink > 1)
 		r = stat_links(fs, node, ref->fd, st);
 	else

@@ -200,9 +200,9 @@ static void test_orphans(void)
 	begin();
 	orphan = make(7, S_IFREG);
 	other = make(8, S_IFREG);
-	pthread_mutex_lock(&orphan->lock);
+	lock_take(&orphan->lock);
 	orphan->is_orphan = true;
-	pthread_mutex_unlock(&orphan->lock);
+	lock_release(&orphan->lock);
 	node_looked_up(orphan);
 	node_unref(orphan);
 	node_unref(other);
