@@ -9,6 +9,7 @@ void fdcache_init(struct fdcache *cache, size_t limit)
 
 void fdcache_done(struct fdcache *cache)
 {
+	table_done(&cache->filled);
 	pthread_mutex_destroy(&cache->lock);
 }
 
@@ -38,39 +39,69 @@ void fd_ref_put(struct fd_ref *ref)
 	free(ref);
 }
 
-/* The list functions are called with the lock held. */
-static void unlink_slot(struct fdcache *cache, struct fd_slot *slot)
+/* What follows is called with the lock held. */
+static uint64_t hash_slot(const struct fd_slot *slot)
 {
-	*(slot->newer ? &slot->newer->older : &cache->newest) = slot->older;
-	*(slot->older ? &slot->older->newer : &cache->oldest) = slot->newer;
-	cache->count--;
+	return table_hash_u64((uintptr_t)slot);
 }
 
-static void link_newest(struct fdcache *cache, struct fd_slot *slot)
+/* What is in the slot, or NULL. */
+static struct fd_ref *occupant(struct fdcache *cache, const struct fd_slot *slot)
 {
-	slot->newer = NULL;
-	slot->older = cache->newest;
-	*(cache->newest ? &cache->newest->newer : &cache->oldest) = slot;
-	cache->newest = slot;
-	cache->count++;
+	struct table_link *link = slot->is_filled ? table_find(&cache->filled, hash_slot(slot))
+						  : NULL;
+
+	while (link && TABLE_OBJECT(link, struct fd_ref, link)->slot != slot)
+		link = table_next(link);
+	return link ? TABLE_OBJECT(link, struct fd_ref, link) : NULL;
 }
 
-static struct fd_ref *empty_slot(struct fdcache *cache, struct fd_slot *slot)
+static void unlink_ref(struct fdcache *cache, struct fd_ref *ref)
 {
-	unlink_slot(cache, slot);
-	return take_ptr(slot->ref);
+	*(ref->newer ? &ref->newer->older : &cache->newest) = ref->older;
+	*(ref->older ? &ref->older->newer : &cache->oldest) = ref->newer;
+}
+
+static void link_newest(struct fdcache *cache, struct fd_ref *ref)
+{
+	ref->newer = NULL;
+	ref->older = cache->newest;
+	*(cache->newest ? &cache->newest->newer : &cache->oldest) = ref;
+	cache->newest = ref;
+}
+
+/* 0 or -ENOMEM. */
+static int fill_slot(struct fdcache *cache, struct fd_slot *slot, struct fd_ref *ref)
+{
+	int r = table_add(&cache->filled, &ref->link, hash_slot(slot));
+
+	if (r < 0)
+		return r;
+	link_newest(cache, ref);
+	ref->slot = slot;
+	slot->is_filled = true;
+	return 0;
+}
+
+/* The slot's reference is the caller's then. */
+static void empty_slot(struct fdcache *cache, struct fd_ref *ref)
+{
+	table_remove(&cache->filled, &ref->link);
+	unlink_ref(cache, ref);
+	ref->slot->is_filled = false;
 }
 
 struct fd_ref *fdcache_get(struct fdcache *cache, struct fd_slot *slot)
 {
-	struct fd_ref *ref = NULL;
+	struct fd_ref *ref;
 
 	pthread_mutex_lock(&cache->lock);
-	if (slot->ref) {
-		ref = fd_ref_get(slot->ref);
-		if (cache->newest != slot) {
-			unlink_slot(cache, slot);
-			link_newest(cache, slot);
+	ref = occupant(cache, slot);
+	if (ref) {
+		fd_ref_get(ref);
+		if (cache->newest != ref) {
+			unlink_ref(cache, ref);
+			link_newest(cache, ref);
 		}
 	}
 	pthread_mutex_unlock(&cache->lock);
@@ -84,13 +115,16 @@ struct fd_ref *fdcache_put(struct fdcache *cache, struct fd_slot *slot, int fd)
 	if (!mine)
 		return NULL;
 	pthread_mutex_lock(&cache->lock);
-	if (!slot->ref) {
-		if (cache->count >= cache->limit && cache->oldest)
-			evicted = empty_slot(cache, cache->oldest);
-		slot->ref = take_ptr(mine);
-		link_newest(cache, slot);
+	ref = occupant(cache, slot);
+	if (!ref && fill_slot(cache, slot, mine) == 0) {
+		ref = take_ptr(mine);
+		if (cache->filled.count > cache->limit && cache->oldest != ref) {
+			evicted = cache->oldest;
+			empty_slot(cache, evicted);
+		}
 	}
-	ref = fd_ref_get(slot->ref);
+	if (ref)
+		fd_ref_get(ref);
 	pthread_mutex_unlock(&cache->lock);
 	fd_ref_put(evicted);
 	fd_ref_put(mine);
@@ -99,11 +133,12 @@ struct fd_ref *fdcache_put(struct fdcache *cache, struct fd_slot *slot, int fd)
 
 void fdcache_drop(struct fdcache *cache, struct fd_slot *slot)
 {
-	struct fd_ref *ref = NULL;
+	struct fd_ref *ref;
 
 	pthread_mutex_lock(&cache->lock);
-	if (slot->ref)
-		ref = empty_slot(cache, slot);
+	ref = occupant(cache, slot);
+	if (ref)
+		empty_slot(cache, ref);
 	pthread_mutex_unlock(&cache->lock);
 	fd_ref_put(ref);
 }

@@ -2,8 +2,9 @@
 /*
  * Open descriptors kept for reuse, least recently used first to go.
  *
- * An owner (a directory, a file) embeds an fd_slot.  Whoever uses the
- * descriptor holds a reference, so that eviction never closes it under them.
+ * An owner (a directory, a file) embeds an fd_slot, which is its address and hardly more: there are
+ * many that never have a descriptor.  Whoever uses the descriptor holds a reference, so that
+ * eviction never closes it under them.
  * Thread safe: one lock guards all slots and the list; it is never held over
  * a system call.
  */
@@ -12,24 +13,31 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
+#include "base/table.h"
+
+/* Zeroed memory is an empty one. It stays where it is until it was dropped. */
+struct fd_slot {
+	bool is_filled; /* guarded by the cache's lock */
+};
 
 struct fd_ref {
 	atomic_uint refs;
 	int fd;
-};
-
-struct fd_slot {
-	struct fd_ref *ref; /* guarded by the cache's lock */
-	struct fd_slot *newer, *older; /* guarded by the cache's lock */
+	/* While it is in a slot, guarded by the cache's lock: */
+	struct fd_slot *slot;
+	struct table_link link;
+	struct fd_ref *newer, *older;
 };
 
 struct fdcache {
-	pthread_mutex_t lock;
-	struct fd_slot *newest, *oldest;
-	size_t count, limit;
+	pthread_mutex_t lock; /* guards what follows */
+	struct table filled; /* descriptors by their slot's address */
+	struct fd_ref *newest, *oldest;
+	size_t limit;
 };
 
 /* Keeps `limit` descriptors open at most, not counting those in use. */

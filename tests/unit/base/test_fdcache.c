@@ -26,6 +26,7 @@ static void test_get_and_put(void)
 	struct fd_ref *a, *b;
 	int fd = open_some(), other;
 
+	assert_eq(sizeof(slot), 1); /* millions are empty */
 	fdcache_init(&cache, 4);
 	assert(!fdcache_get(&cache, &slot));
 	a = fdcache_put(&cache, &slot, fd);
@@ -64,10 +65,10 @@ static void test_least_recently_used_goes(void)
 	fd_ref_put(fdcache_put(&cache, &slots[3], fds[3]));
 	assert(is_open(fds[0]) && !is_open(fds[1]) && is_open(fds[2]) && is_open(fds[3]));
 	assert(!fdcache_get(&cache, &slots[1]));
-	assert_eq(cache.count, 3);
+	assert_eq(cache.filled.count, 3);
 	for (int i = 0; i < 4; i++)
 		fdcache_drop(&cache, &slots[i]);
-	assert_eq(cache.count, 0);
+	assert_eq(cache.filled.count, 0);
 	for (int i = 0; i < 4; i++)
 		assert(!is_open(fds[i]));
 	fdcache_done(&cache);
@@ -145,10 +146,10 @@ static void test_threads(void)
 	}
 	for (int i = 0; i < N_THREADS; i++)
 		pthread_join(threads[i], NULL);
-	assert(shared_cache.count <= 8);
+	assert(shared_cache.filled.count <= 8);
 	for (int i = 0; i < N_SLOTS; i++)
 		fdcache_drop(&shared_cache, &shared_slots[i]);
-	assert_eq(shared_cache.count, 0);
+	assert_eq(shared_cache.filled.count, 0);
 	fdcache_done(&shared_cache);
 }
 
