@@ -11,10 +11,10 @@
 #include "branch/redirect.h"
 #include "lower/lower_dirs.h"
 
-static int follow(struct object *dir, size_t i, const char *name, int fd, int flags);
+static int follow(struct directory *dir, size_t i, const char *name, int fd, int flags);
 
 /* Opens the data of the file `name` of the places from `i` down. */
-static int open_from(struct object *dir, size_t i, const char *name, int flags)
+static int open_from(struct directory *dir, size_t i, const char *name, int flags)
 {
 	for (; i < dir->n_places; i++) {
 		cleanup_fd_ref struct fd_ref *ref = NULL;
@@ -44,7 +44,7 @@ static int open_by_path(struct dirs *dirs, unsigned int branch, char *path, int 
 {
 	cleanup_finding struct finding finding = { .dirs = dirs };
 	const char *name = redirect_split(path);
-	struct object dir = { .base.lower = &dirs->base };
+	struct directory dir = { .base.lower = &dirs->base };
 	int r;
 
 	r = finding_by_path(&finding, branch, *path ? path : ".");
@@ -56,7 +56,7 @@ static int open_by_path(struct dirs *dirs, unsigned int branch, char *path, int 
 }
 
 /* Where `fd`, the file without data in place `i`, has them. */
-static int follow(struct object *dir, size_t i, const char *name, int fd, int flags)
+static int follow(struct directory *dir, size_t i, const char *name, int fd, int flags)
 {
 	cleanup_free char *redirect = NULL;
 	int r = redirect_get(fd, dirs_of(&dir->base)->base.file_marks, &redirect);
@@ -69,7 +69,7 @@ static int follow(struct object *dir, size_t i, const char *name, int fd, int fl
 	return open_from(dir, i + 1, redirect ? redirect : name, flags);
 }
 
-int data_open(struct object *file, int fd, int flags)
+int data_open(struct file *file, int fd, int flags)
 {
-	return follow(file->parent, file->place, file->name, fd, flags);
+	return follow(file->parent, file->base.place, file->name, fd, flags);
 }

@@ -27,52 +27,70 @@
 
 enum { FEW = 2 };
 
-static struct object *object_new(struct dirs *dirs, const char *name, mode_t mode, uint64_t ino)
+static void free_directory(struct directory *dir)
 {
-	size_t size = strlen(name) + 1;
-	struct object *obj = calloc(1, sizeof(*obj) + size);
+	struct dirs *dirs = dirs_of(&dir->base);
+	struct finding places = { .dirs = dirs, .places = dir->places, .n = dir->n_places };
 
-	if (!obj)
-		return NULL;
-	obj->base = (struct lower_obj){
-		.lower = &dirs->base, .refs = 1, .type = mode & S_IFMT, .ino = ino
-	};
-	memcpy(obj->name, name, size);
-	return obj;
+	trail_unref(dir->trail, dirs->fds);
+	finding_done(&places);
+	listing_unref(dir->listing);
+	free(dir);
 }
 
-static void dirs_free_obj(struct lower_obj *base)
+static void free_file(struct file *file)
 {
-	struct object *obj = object_of(base);
-	struct finding places = { .dirs = dirs_of(base),
-				  .places = obj->places,
-				  .n = obj->n_places };
+	lower_unref(&file->parent->base);
+	free(file);
+}
 
-	trail_unref(obj->trail, dirs_of(base)->fds);
-	finding_done(&places);
-	listing_unref(obj->listing);
-	if (obj->parent)
-		lower_unref(&obj->parent->base);
-	free(obj);
+static void dirs_free_obj(struct lower_obj *obj)
+{
+	if (S_ISDIR(obj->type))
+		free_directory(directory_of(obj));
+	else
+		free_file(file_of(obj));
 }
 
 /*
  * A directory object from what was found and its trail, which it takes over; NULL: out of memory,
  * or `ino` is 0, no number.
  */
-static struct object *object_of_places(struct finding *finding, uint64_t ino, struct trail *trail)
+static struct directory *directory_new(struct finding *finding, uint64_t ino, struct trail *trail)
 {
-	struct object *obj = trail && ino ? object_new(finding->dirs, "", S_IFDIR, ino) : NULL;
+	struct directory *dir = trail && ino ? malloc(sizeof(*dir)) : NULL;
 
-	if (!obj) {
+	if (!dir) {
 		trail_unref(trail, finding->dirs->fds);
 		return NULL;
 	}
-	obj->trail = trail;
-	obj->places = take_ptr(finding->places);
-	obj->n_places = finding->n;
+	*dir = (struct directory){
+		.base = { .lower = &finding->dirs->base, .ino = ino, .refs = 1, .type = S_IFDIR },
+		.trail = trail,
+		.places = take_ptr(finding->places),
+		.n_places = (unsigned int)finding->n,
+	};
 	finding->n = 0;
-	return obj;
+	return dir;
+}
+
+/* Of what is at `name` in place `i` of `parent`. NULL: out of memory, or `ino` is 0, no number. */
+static struct file *file_new(struct directory *parent, size_t i, const char *name, mode_t mode,
+			     uint64_t ino)
+{
+	size_t size = strlen(name) + 1;
+	struct file *file = ino ? malloc(sizeof(*file) + size) : NULL;
+
+	if (!file)
+		return NULL;
+	file->base = (struct lower_obj){ .lower = parent->base.lower,
+					 .ino = ino,
+					 .refs = 1,
+					 .type = mode & S_IFMT,
+					 .place = (uint16_t)i };
+	file->parent = directory_of(lower_ref(&parent->base));
+	memcpy(file->name, name, size);
+	return file;
 }
 
 static struct lower_obj *dirs_root(struct lower *lower)
@@ -89,7 +107,7 @@ static int merged_nlink(struct lower_obj *dir, struct stat *st)
 	int r;
 
 	/* One place only: the filesystem has counted, and whiteouts are no directories. */
-	if (object_of(dir)->n_places == 1)
+	if (directory_of(dir)->n_places == 1)
 		return 0;
 	r = dirs_list(dir, &listing);
 	if (r < 0)
@@ -99,9 +117,10 @@ static int merged_nlink(struct lower_obj *dir, struct stat *st)
 }
 
 /* The place that an object's attributes and content come from, and the name in it, if any. */
-static struct place *source_of(struct object *obj)
+static struct place *source_of(struct lower_obj *obj)
 {
-	return S_ISDIR(obj->base.type) ? &obj->places[0] : &obj->parent->places[obj->place];
+	return S_ISDIR(obj->type) ? &directory_of(obj)->places[0]
+				  : &file_of(obj)->parent->places[obj->place];
 }
 
 /* Whether the ids of an object are seen through an id-mapped mount. */
@@ -109,7 +128,7 @@ static bool is_mapped(struct lower_obj *obj)
 {
 	const bool *mapped = obj->lower->is_mapped;
 
-	return mapped && mapped[source_of(object_of(obj))->branch];
+	return mapped && mapped[source_of(obj)->branch];
 }
 
 /* Turns a branch's stat into the merged view's. */
@@ -120,7 +139,7 @@ static int complete_stat(struct lower_obj *obj, struct stat *st)
 	st->st_ino = obj->ino;
 	if (is_mapped(obj))
 		idmaps_store_owner(obj->lower->ids, st);
-	if (S_ISDIR(st->st_mode))
+	if (S_ISDIR(obj->type))
 		return merged_nlink(obj, st);
 	if (st->st_nlink < 2)
 		return 0;
@@ -131,7 +150,8 @@ static int complete_stat(struct lower_obj *obj, struct stat *st)
 }
 
 /* The trail of the directory `name` of `dir`: that of its first place, where it is the same. */
-static struct trail *trail_below(struct object *dir, const char *name, const struct finding *found)
+static struct trail *trail_below(struct directory *dir, const char *name,
+				 const struct finding *found)
 {
 	struct trail *place = found->places[0].trail;
 
@@ -140,20 +160,20 @@ static struct trail *trail_below(struct object *dir, const char *name, const str
 	return trail_new(dir->trail, name);
 }
 
-static int found_dir(struct object *dir, size_t i, const char *name, struct lower_obj **ret,
+static int found_dir(struct directory *dir, size_t i, const char *name, struct lower_obj **ret,
 		     struct stat *st)
 {
 	struct dirs *dirs = dirs_of(&dir->base);
 	cleanup_finding struct finding finding = { .dirs = dirs };
 	cleanup_lower_obj struct lower_obj *obj = NULL;
-	struct object *made;
+	struct directory *made;
 	int r = finding_by_places(&finding, dir, i, name);
 
 	if (r < 0)
 		return r;
 	if (finding.n == 0)
 		return LOWER_ABSENT;
-	made = object_of_places(
+	made = directory_new(
 		&finding,
 		lower_numbers_get(&dirs->numbers, finding.places[0].device, finding.top.st_ino),
 		trail_below(dir, name, &finding));
@@ -170,18 +190,16 @@ static int found_dir(struct object *dir, size_t i, const char *name, struct lowe
 	return LOWER_FOUND;
 }
 
-static int found_file(struct object *dir, size_t i, const char *name, const struct stat *found,
+static int found_file(struct directory *dir, size_t i, const char *name, const struct stat *found,
 		      struct lower_obj **ret, struct stat *st)
 {
-	struct dirs *dirs = dirs_of(&dir->base);
 	cleanup_lower_obj struct lower_obj *obj = NULL;
-	uint64_t ino = lower_numbers_get(&dirs->numbers, found->st_dev, found->st_ino);
-	struct object *made = ino ? object_new(dirs, name, found->st_mode, ino) : NULL;
+	uint64_t ino = lower_numbers_get(&dirs_of(&dir->base)->numbers, found->st_dev,
+					 found->st_ino);
+	struct file *made = file_new(dir, i, name, found->st_mode, ino);
 
 	if (!made)
 		return -ENOMEM;
-	made->parent = object_of(lower_ref(&dir->base));
-	made->place = (unsigned int)i;
 	obj = &made->base;
 	if (st) {
 		int r;
@@ -196,7 +214,7 @@ static int found_file(struct object *dir, size_t i, const char *name, const stru
 }
 
 /* The listing if the directory is worth one or has one already, else NULL. */
-static int listing_if_useful(struct object *dir, struct listing **ret)
+static int listing_if_useful(struct directory *dir, struct listing **ret)
 {
 	lock_take(&dir->lock);
 	*ret = dir->listing ? listing_ref(dir->listing) : NULL;
@@ -209,7 +227,7 @@ static int listing_if_useful(struct object *dir, struct listing **ret)
 static int dirs_lookup(struct lower_obj *base, const char *name, struct lower_obj **ret,
 		       struct stat *st)
 {
-	struct object *dir = object_of(base);
+	struct directory *dir = directory_of(base);
 	cleanup_listing struct listing *listing = NULL;
 	size_t i = 0;
 	int r;
@@ -248,7 +266,7 @@ static int dirs_walk(struct lower *lower, const char *path, struct lower_obj **r
 {
 	struct dirs *dirs = (struct dirs *)lower;
 	cleanup_finding struct finding finding = { .dirs = dirs };
-	struct object *obj;
+	struct directory *dir;
 	int r;
 
 	path += strspn(path, "/");
@@ -261,36 +279,42 @@ static int dirs_walk(struct lower *lower, const char *path, struct lower_obj **r
 		return r;
 	if (finding.n == 0)
 		return LOWER_ABSENT;
-	obj = object_of_places(
+	dir = directory_new(
 		&finding,
 		lower_numbers_get(&dirs->numbers, finding.places[0].device, finding.top.st_ino),
 		trail_of_path(path));
-	if (!obj)
+	if (!dir)
 		return -ENOMEM;
-	*ret = &obj->base;
+	*ret = &dir->base;
 	return LOWER_FOUND;
+}
+
+/* The name of what is no directory, or NULL. */
+static const char *name_of(struct lower_obj *obj)
+{
+	return S_ISDIR(obj->type) ? NULL : file_of(obj)->name;
 }
 
 static int dirs_path(struct lower_obj *base, char **ret)
 {
-	struct object *obj = object_of(base);
-	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
-	/* The name is of what is no directory. */
-	cleanup_free char *path = trail_path(dir->trail, *obj->name ? obj->name : NULL);
+	const char *name = name_of(base);
+	struct trail *trail = name ? file_of(base)->parent->trail : directory_of(base)->trail;
+	cleanup_free char *path = trail_path(trail, name);
 
 	if (!path)
 		return -ENOMEM;
-	return asprintf(ret, "/%s", dir->trail->length || *obj->name ? path : "") < 0 ? -ENOMEM : 0;
+	return asprintf(ret, "/%s", trail->length || name ? path : "") < 0 ? -ENOMEM : 0;
 }
 
 static int dirs_source(struct lower_obj *base, unsigned int *branch, char **path)
 {
-	struct object *obj = object_of(base);
-	struct place *place = source_of(obj);
+	const char *name = name_of(base);
+	struct place *place = source_of(base);
 	char *found = NULL;
 
-	if (place->is_renamed || place->trail->length + strlen(obj->name) < LOWER_LONG_PATH) {
-		found = trail_path(place->trail, *obj->name ? obj->name : NULL);
+	if (place->is_renamed ||
+	    place->trail->length + (name ? strlen(name) : 0) < LOWER_LONG_PATH) {
+		found = trail_path(place->trail, name);
 		if (!found)
 			return -ENOMEM;
 	}
@@ -303,7 +327,7 @@ static int dirs_source(struct lower_obj *base, unsigned int *branch, char **path
 
 /* One place of a directory while it is listed. */
 struct placed_listing {
-	struct object *dir;
+	struct directory *dir;
 	size_t i;
 	int dirfd;
 	bool has_xattr_whiteouts;
@@ -352,7 +376,7 @@ static int list_entry(const struct placed_listing *to, const struct dirent *entr
 	return r < 0 ? r : 0;
 }
 
-static int list_place(struct object *dir, size_t i, struct listing *listing)
+static int list_place(struct directory *dir, size_t i, struct listing *listing)
 {
 	struct placed_listing to = { .dir = dir, .i = i, .listing = listing };
 	cleanup_fd_ref struct fd_ref *ref = NULL;
@@ -383,10 +407,12 @@ static int list_place(struct object *dir, size_t i, struct listing *listing)
 
 static int dirs_list(struct lower_obj *base, struct listing **ret)
 {
-	struct object *dir = object_of(base);
+	struct directory *dir = directory_of(base);
 	cleanup_listing struct listing *made = NULL;
 	int r = 0;
 
+	if (!S_ISDIR(base->type))
+		return -ENOTDIR;
 	lock_take(&dir->lock);
 	if (dir->listing)
 		made = listing_ref(dir->listing);
@@ -416,12 +442,12 @@ static int dirs_list(struct lower_obj *base, struct listing **ret)
 /* Where the object is: its directory in a branch, and *name there; "." of a directory itself. */
 static struct fd_ref *find_at(struct lower_obj *base, const char **name, int *error)
 {
-	struct object *obj = object_of(base);
-	struct object *dir = S_ISDIR(base->type) ? obj : obj->parent;
-
-	*name = dir == obj ? "." : obj->name;
 	*error = 0;
-	return place_fd(dir, dir == obj ? 0 : obj->place, error);
+	*name = name_of(base);
+	if (*name)
+		return place_fd(file_of(base)->parent, base->place, error);
+	*name = ".";
+	return place_fd(directory_of(base), 0, error);
 }
 
 static int dirs_open(struct lower_obj *base, int flags)
@@ -439,7 +465,7 @@ static int dirs_open(struct lower_obj *base, int flags)
 	fd = fd_open(ref->fd, at, flags | O_NONBLOCK, 0);
 	if (fd >= 0 && S_ISREG(base->type) && !(flags & O_PATH) &&
 	    metacopy_get(fd, base->lower->file_marks))
-		return data_open(object_of(base), fd, flags | O_NONBLOCK);
+		return data_open(file_of(base), fd, flags | O_NONBLOCK);
 	return take_fd(&fd);
 }
 
@@ -458,14 +484,14 @@ static int dirs_stat(struct lower_obj *base, struct stat *ret)
 
 static int dirs_readlink(struct lower_obj *base, char **ret)
 {
-	struct object *obj = object_of(base);
-	int r = 0;
 	cleanup_fd_ref struct fd_ref *ref = NULL;
+	const char *at;
+	int r;
 
 	if (!S_ISLNK(base->type))
 		return -EINVAL;
-	ref = place_fd(obj->parent, obj->place, &r);
-	return ref ? fd_readlink(ref->fd, obj->name, ret) : r;
+	ref = find_at(base, &at, &r);
+	return ref ? fd_readlink(ref->fd, at, ret) : r;
 }
 
 /* A value whose ids an id-mapped mount shows. */
@@ -555,7 +581,7 @@ static int make_root(struct dirs *dirs)
 
 	if (r < 0)
 		return r;
-	dirs->root = object_of_places(&finding, LOWER_ROOT_INO, trail_ref(finding.places[0].trail));
+	dirs->root = directory_new(&finding, LOWER_ROOT_INO, trail_ref(finding.places[0].trail));
 	return dirs->root ? 0 : -ENOMEM;
 }
 
@@ -566,9 +592,12 @@ void lower_use_no_listings(struct lower *lower)
 
 int lower_of_dirs(const int branches[], size_t n_branches, struct fdcache *fds, struct lower **ret)
 {
-	struct dirs *dirs = calloc(1, sizeof(*dirs));
+	struct dirs *dirs;
 	int r;
 
+	if (n_branches > UINT16_MAX)
+		return -E2BIG;
+	dirs = calloc(1, sizeof(*dirs));
 	if (!dirs)
 		return -ENOMEM;
 	dirs->base.ops = &dirs_ops;

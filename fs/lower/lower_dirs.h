@@ -21,17 +21,19 @@ struct place {
 	struct trail *trail; /* from the branch's root; a reference */
 };
 
-struct object {
+struct directory {
 	struct lower_obj base;
-	/* of a directory */
 	struct trail *trail; /* in the merged tree; a reference, of what may be a place's too */
-	size_t n_places;
 	struct place *places;
+	unsigned int n_places;
 	struct lock lock;
 	struct listing *listing; /* guarded by lock; NULL until asked for */
-	/* of anything else */
-	struct object *parent;
-	unsigned int place; /* of the parent */
+};
+
+/* Anything else, of which there are many: base.place says which place of the parent has it. */
+struct file {
+	struct lower_obj base;
+	struct directory *parent; /* a reference */
 	char name[];
 };
 
@@ -40,7 +42,7 @@ struct dirs {
 	const int *branches;
 	size_t n_branches;
 	struct fdcache *fds;
-	struct object *root;
+	struct directory *root;
 	bool lists_nothing; /* to find a name (lower_use_no_listings) */
 	struct lower_numbers numbers;
 	pthread_mutex_t groups_lock; /* guards what follows; held while the tree is scanned */
@@ -54,15 +56,21 @@ static inline struct dirs *dirs_of(const struct lower_obj *obj)
 	return (struct dirs *)obj->lower;
 }
 
-static inline struct object *object_of(struct lower_obj *obj)
+/* What an object is, by its type, which nobody changes from or to a directory's. */
+static inline struct directory *directory_of(struct lower_obj *obj)
 {
-	return (struct object *)obj;
+	return (struct directory *)obj;
+}
+
+static inline struct file *file_of(struct lower_obj *obj)
+{
+	return (struct file *)obj;
 }
 
 /* --- lower_places.c: places of directories --- */
 
 /* A descriptor of place `i` of a directory; NULL with *error set on failure. */
-struct fd_ref *place_fd(struct object *dir, size_t i, int *error);
+struct fd_ref *place_fd(struct directory *dir, size_t i, int *error);
 
 enum verdict { NOTHING, HIDDEN, OBJECT };
 
@@ -85,12 +93,12 @@ void finding_done(struct finding *finding);
 int finding_by_path(struct finding *finding, unsigned int branch, const char *path);
 
 /* Adds the directory `name` of each place of `dir` from place `i` down. */
-int finding_by_places(struct finding *finding, struct object *dir, size_t i, const char *name);
+int finding_by_places(struct finding *finding, struct directory *dir, size_t i, const char *name);
 
 /* --- lower_data.c: files that have attributes only --- */
 
 /* Opens the data of a file of which `fd` is one without them. */
-int data_open(struct object *file, int fd, int flags);
+int data_open(struct file *file, int fd, int flags);
 
 /* --- lower_links.c: files with several names --- */
 

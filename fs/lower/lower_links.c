@@ -36,7 +36,7 @@ struct group {
 /* Entries of a directory that have not been read. */
 struct unread {
 	struct unread *next;
-	struct object *dir; /* a reference */
+	struct directory *dir; /* a reference */
 	size_t from, end; /* which of its listing */
 };
 
@@ -49,12 +49,12 @@ static struct group *find_group(struct dirs *dirs, uint64_t ino)
 	return link ? TABLE_OBJECT(link, struct group, link) : NULL;
 }
 
-static struct unread *unread_new(struct object *dir, size_t from, size_t end)
+static struct unread *unread_new(struct directory *dir, size_t from, size_t end)
 {
 	struct unread *unread = malloc(sizeof(*unread));
 
 	if (unread)
-		*unread = (struct unread){ .dir = object_of(lower_ref(&dir->base)),
+		*unread = (struct unread){ .dir = directory_of(lower_ref(&dir->base)),
 					   .from = from,
 					   .end = end };
 	return unread;
@@ -132,7 +132,7 @@ static struct group *group_new(struct dirs *dirs, uint64_t ino, nlink_t n_links)
 	return group;
 }
 
-static int add_to_group(struct group *group, struct object *dir, const char *name, uint64_t real)
+static int add_to_group(struct group *group, struct directory *dir, const char *name, uint64_t real)
 {
 	struct name *names;
 
@@ -150,7 +150,7 @@ static int add_to_group(struct group *group, struct object *dir, const char *nam
 
 /* Begins with a directory below, whose entries are next.  What cannot be read there is noted there.
  */
-static int enter(struct object *dir, const char *name, struct unread **stack)
+static int enter(struct directory *dir, const char *name, struct unread **stack)
 {
 	cleanup_lower_obj struct lower_obj *below = NULL;
 	int r = dir->base.lower->ops->lookup(&dir->base, name, &below, NULL);
@@ -158,7 +158,9 @@ static int enter(struct object *dir, const char *name, struct unread **stack)
 
 	if (r != LOWER_FOUND)
 		return r;
-	all = unread_new(object_of(below), 0, SIZE_MAX);
+	if (!S_ISDIR(below->type))
+		return 0;
+	all = unread_new(directory_of(below), 0, SIZE_MAX);
 	if (!all)
 		return -ENOMEM;
 	all->next = *stack;
@@ -167,7 +169,7 @@ static int enter(struct object *dir, const char *name, struct unread **stack)
 }
 
 /* Notes one name of a file that has several. */
-static int scan_name(struct object *dir, const struct listing_entry *entry, int dirfd,
+static int scan_name(struct directory *dir, const struct listing_entry *entry, int dirfd,
 		     nlink_t n_links)
 {
 	struct dirs *dirs = dirs_of(&dir->base);
@@ -184,7 +186,8 @@ static int scan_name(struct object *dir, const struct listing_entry *entry, int 
 	return group ? add_to_group(group, dir, entry->name, real) : -ENOMEM;
 }
 
-static int scan_entry(struct object *dir, const struct listing_entry *entry, struct unread **stack)
+static int scan_entry(struct directory *dir, const struct listing_entry *entry,
+		      struct unread **stack)
 {
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat st;
@@ -206,7 +209,7 @@ static int scan_entry(struct object *dir, const struct listing_entry *entry, str
  * with the unread for itself, and is no failure. */
 static int scan_next(struct unread *part, struct unread **stack)
 {
-	struct object *dir = part->dir;
+	struct directory *dir = part->dir;
 	cleanup_listing struct listing *listing = NULL;
 	bool is_single = part->end - part->from == 1;
 	int r = dir->base.lower->ops->list(&dir->base, &listing);
@@ -281,21 +284,21 @@ static int begin_scan(struct dirs *dirs)
 
 /* Whether all is known of the names of a file: its group, or NULL if it has one name. 1, 0, -errno.
  */
-static int is_known(struct object *obj, struct group **ret)
+static int is_known(struct file *file, struct group **ret)
 {
-	struct dirs *dirs = dirs_of(&obj->base);
+	struct dirs *dirs = dirs_of(&file->base);
 	cleanup_fd_ref struct fd_ref *ref = NULL;
 	struct stat st;
 	int r = 0;
 
-	*ret = find_group(dirs, obj->base.ino);
+	*ret = find_group(dirs, file->base.ino);
 	if (!dirs->first_unread)
 		return 1;
 	if (*ret)
 		return group_is_whole(*ret);
-	ref = place_fd(obj->parent, obj->place, &r);
+	ref = place_fd(file->parent, file->base.place, &r);
 	if (ref)
-		r = fd_stat(ref->fd, obj->name, &st);
+		r = fd_stat(ref->fd, file->name, &st);
 	return r < 0 ? r : st.st_nlink < 2;
 }
 
@@ -309,11 +312,11 @@ static int group_of(struct lower_obj *base, struct group **ret)
 	if (!dirs->is_scanned)
 		r = begin_scan(dirs);
 	if (r == 0)
-		r = is_known(object_of(base), ret);
+		r = is_known(file_of(base), ret);
 	if (r == 0) {
 		int failed = read_unread(dirs);
 
-		r = is_known(object_of(base), ret);
+		r = is_known(file_of(base), ret);
 		if (r == 0)
 			r = failed;
 	}
@@ -323,7 +326,7 @@ static int group_of(struct lower_obj *base, struct group **ret)
 
 int links_names(struct lower_obj *base, int (*each)(void *context, const char *path), void *context)
 {
-	struct object *obj = object_of(base);
+	struct file *file = file_of(base);
 	struct group *group;
 	int r;
 
@@ -331,7 +334,7 @@ int links_names(struct lower_obj *base, int (*each)(void *context, const char *p
 		return -EISDIR;
 	r = group_of(base, &group);
 	if (r == 0 && !group) {
-		cleanup_free char *path = trail_path(obj->parent->trail, obj->name);
+		cleanup_free char *path = trail_path(file->parent->trail, file->name);
 
 		return path ? each(context, path) : -ENOMEM;
 	}

@@ -9,7 +9,7 @@
 #include "branch/redirect.h"
 #include "lower/lower_dirs.h"
 
-struct fd_ref *place_fd(struct object *dir, size_t i, int *error)
+struct fd_ref *place_fd(struct directory *dir, size_t i, int *error)
 {
 	struct dirs *dirs = dirs_of(&dir->base);
 	struct place *place = &dir->places[i];
@@ -262,7 +262,7 @@ int finding_by_path(struct finding *finding, unsigned int branch, const char *pa
 	return r < 0 ? r : 0;
 }
 
-int finding_by_places(struct finding *finding, struct object *dir, size_t i, const char *name)
+int finding_by_places(struct finding *finding, struct directory *dir, size_t i, const char *name)
 {
 	cleanup_free char *renamed = NULL;
 

@@ -32,9 +32,10 @@ struct lower;
 
 struct lower_obj {
 	struct lower *lower;
-	atomic_uint refs;
-	mode_t type; /* S_IFMT part of the mode */
 	uint64_t ino; /* unique in the tree, the same at every mount of the same branches */
+	atomic_uint refs;
+	uint16_t type; /* S_IFMT part of the mode */
+	uint16_t place; /* lower_dirs.h */
 };
 
 enum { LOWER_ABSENT = 0, LOWER_FOUND = 1 };
