@@ -146,13 +146,14 @@ static int build(struct fs *fs, struct node *dir, struct listing **ret)
 /* Keeps a listing unless a later one is there already. */
 static void keep(struct node *dir, struct listing *listing, uint64_t version)
 {
+	struct node_dir *more = node_dir(dir);
 	struct listing *replaced = NULL;
 
 	lock_take(&dir->lock);
-	if (!dir->listing || dir->listing_version <= version) {
-		replaced = dir->listing;
-		dir->listing = listing_ref(listing);
-		dir->listing_version = version;
+	if (!more->listing || more->listing_version <= version) {
+		replaced = more->listing;
+		more->listing = listing_ref(listing);
+		more->listing_version = version;
 	}
 	lock_release(&dir->lock);
 	listing_unref(replaced);
@@ -160,14 +161,17 @@ static void keep(struct node *dir, struct listing *listing, uint64_t version)
 
 int dir_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret)
 {
+	struct node_dir *more = node_dir(dir);
 	cleanup_listing struct listing *made = NULL;
 	uint64_t version;
 	int r;
 
+	if (!S_ISDIR(dir->type))
+		return -ENOTDIR;
 	lock_take(&dir->lock);
-	version = dir->names_version;
-	if (dir->listing && !(fresh && dir->listing_version != version))
-		made = listing_ref(dir->listing);
+	version = more->names_version;
+	if (more->listing && !(fresh && more->listing_version != version))
+		made = listing_ref(more->listing);
 	lock_release(&dir->lock);
 	if (!made) {
 		r = build(fs, dir, &made);
@@ -181,27 +185,29 @@ int dir_list(struct fs *fs, struct node *dir, bool fresh, struct listing **ret)
 
 bool dir_reading_begin(struct node *dir, unsigned int *number)
 {
+	struct node_dir *more = node_dir(dir);
 	bool is_outdated;
 
 	lock_take(&dir->lock);
-	is_outdated = dir->was_read && dir->reading_version != dir->names_version;
-	if (dir->reading_version != dir->names_version) {
-		dir->reading_version = dir->names_version;
-		dir->reading = (dir->reading + 1) % (1U << READING_BITS);
-		dir->was_read = false;
+	is_outdated = more->was_read && more->reading_version != more->names_version;
+	if (more->reading_version != more->names_version) {
+		more->reading_version = more->names_version;
+		more->reading = (more->reading + 1) % (1U << READING_BITS);
+		more->was_read = false;
 	}
-	*number = dir->reading;
+	*number = more->reading;
 	lock_release(&dir->lock);
 	return is_outdated;
 }
 
 bool dir_reading_end(struct node *dir, unsigned int number)
 {
+	struct node_dir *more = node_dir(dir);
 	bool is_current;
 
 	lock_take(&dir->lock);
-	is_current = dir->reading == number && dir->reading_version == dir->names_version;
-	dir->was_read |= is_current;
+	is_current = more->reading == number && more->reading_version == more->names_version;
+	more->was_read |= is_current;
 	lock_release(&dir->lock);
 	return !is_current;
 }

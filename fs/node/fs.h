@@ -60,7 +60,7 @@ struct fs {
 	char *failed_name; /* in it; NULL: the directory itself */
 	struct linked linked;
 	pthread_mutex_t moved_lock; /* guards what follows */
-	struct node *moved; /* directories with a lower part that were renamed; references */
+	struct node_dir *moved; /* directories with a lower part that were renamed; references */
 };
 
 /* The notes of what is changed for a moment (survive/quiet.h); NULL: nobody will follow. */

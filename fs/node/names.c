@@ -24,11 +24,13 @@
 
 void names_moved(struct fs *fs, struct node *dir)
 {
+	struct node_dir *more = node_dir(dir);
+
 	pthread_mutex_lock(&fs->moved_lock);
-	if (!dir->is_moved) {
-		dir->is_moved = true;
-		dir->next_moved = fs->moved;
-		fs->moved = node_ref(dir);
+	if (!more->is_moved) {
+		more->is_moved = true;
+		more->next_moved = fs->moved;
+		fs->moved = node_dir(node_ref(dir));
 	}
 	pthread_mutex_unlock(&fs->moved_lock);
 }
@@ -55,10 +57,10 @@ static void forget_failure(struct fs *fs)
 void names_done(struct fs *fs)
 {
 	while (fs->moved) {
-		struct node *dir = fs->moved;
+		struct node_dir *dir = fs->moved;
 
 		fs->moved = dir->next_moved;
-		node_unref(dir);
+		node_unref(&dir->node);
 	}
 	forget_failure(fs);
 	pthread_mutex_destroy(&fs->moved_lock);
@@ -79,6 +81,8 @@ static int enter(struct fs *fs, struct node *dir, int dirfd, const char *name, s
 		r = lookup_step(fs, dir, name, ret);
 	/* Nobody gets to a second one of a number (-ESTALE) either. */
 	if (r == -ENOTDIR || r == -ESTALE || r == FS_ABSENT)
+		return -ENOENT;
+	if (r == FS_FOUND && !S_ISDIR((*ret)->type))
 		return -ENOENT;
 	if (r == FS_FOUND)
 		r = redirect_get(fd, MARKS_ANY, &redirect);

@@ -37,9 +37,20 @@ struct node *nodes_get(struct nodes *nodes, uint64_t ino)
 	return node;
 }
 
+static void dir_init(struct node_dir *dir)
+{
+	const struct nodes *nodes = dir->node.nodes;
+
+	dir->tally.n = -1;
+	dir->reading = nodes->first_reading;
+	/* What an earlier worker answered is not known. */
+	dir->answered = nodes->is_restart ? ANSWERED_MANY : ANSWERED_NOBODY;
+}
+
 static struct node *node_new(struct nodes *nodes, const struct node *made)
 {
-	struct node *node = calloc(1, sizeof(*node));
+	bool is_dir = S_ISDIR(made->type);
+	struct node *node = calloc(1, is_dir ? sizeof(struct node_dir) : sizeof(*node));
 
 	if (!node)
 		return NULL;
@@ -51,11 +62,9 @@ static struct node *node_new(struct nodes *nodes, const struct node *made)
 	node->has_data_place = made->has_data_place;
 	node->protection = made->protection;
 	node->lower = made->lower ? lower_ref(made->lower) : NULL;
-	node->tally.n = -1;
-	node->reading = nodes->first_reading;
-	/* What an earlier worker answered is not known. */
-	node->answered = nodes->is_restart ? ANSWERED_MANY : ANSWERED_NOBODY;
 	node->refs = 1;
+	if (is_dir)
+		dir_init(node_dir(node));
 	return node;
 }
 
@@ -67,7 +76,8 @@ static void node_free(struct node *node)
 	fdcache_drop(node->nodes->fds, &node->read_data);
 	fdcache_drop(node->nodes->fds, &node->lower_data);
 	lower_unref(node->lower);
-	listing_unref(node->listing);
+	if (S_ISDIR(node->type))
+		listing_unref(node_dir(node)->listing);
 	free(node);
 }
 
@@ -424,14 +434,14 @@ struct lower_obj *node_lower(struct node *node)
 void node_tally_begin(struct node *node)
 {
 	lock_take(&node->lock);
-	node->tally.n_changing++;
-	node->tally.n_changes++;
+	node_dir(node)->tally.n_changing++;
+	node_dir(node)->tally.n_changes++;
 	lock_release(&node->lock);
 }
 
 void node_tally_end(struct node *node, int change)
 {
-	struct tally *tally = &node->tally;
+	struct tally *tally = &node_dir(node)->tally;
 
 	lock_take(&node->lock);
 	tally->n_changing--;
@@ -448,15 +458,15 @@ int node_tally(struct node *node, unsigned int *mark)
 	int n;
 
 	lock_take(&node->lock);
-	n = node->tally.n;
-	*mark = node->tally.n_changes;
+	n = node_dir(node)->tally.n;
+	*mark = node_dir(node)->tally.n_changes;
 	lock_release(&node->lock);
 	return n;
 }
 
 void node_tally_keep(struct node *node, unsigned int mark, int n)
 {
-	struct tally *tally = &node->tally;
+	struct tally *tally = &node_dir(node)->tally;
 
 	lock_take(&node->lock);
 	if (tally->n < 0 && tally->n_changing == 0 && tally->n_changes == mark)
@@ -467,14 +477,14 @@ void node_tally_keep(struct node *node, unsigned int mark, int n)
 void node_names_changed(struct node *dir)
 {
 	lock_take(&dir->lock);
-	dir->names_version++;
+	node_dir(dir)->names_version++;
 	lock_release(&dir->lock);
 	atomic_fetch_add(&dir->nodes->n_changes, 1);
 }
 
 void node_attributes_changed(struct node *dir, enum names_change change)
 {
-	if (change == NAMES_UNASKED || answer_is_late(&dir->answered))
+	if (change == NAMES_UNASKED || answer_is_late(&node_dir(dir)->answered))
 		node_links_changed(dir);
 }
 

@@ -50,8 +50,6 @@ struct node {
 	struct table_link link; /* guarded by nodes->lock */
 	struct nodes *nodes;
 	uint64_t ino;
-	mode_t type; /* S_IFMT part of the mode */
-	_Atomic uint32_t answered; /* of a directory: whom its attributes (answer.h) */
 	unsigned int refs; /* guarded by nodes->lock */
 	uint64_t n_lookups; /* of the kernel; guarded by nodes->lock */
 	struct ledger_entry *noted; /* the same for the next worker, or NULL; guarded by it too */
@@ -59,10 +57,9 @@ struct node {
 
 	struct lock copyup;
 	struct lock names; /* of a file: held while its mode or times change */
-	struct node *next_moved; /* guarded by fs->moved_lock, as is_moved is (names.c) */
-	bool is_moved;
 	struct held_mtime
 		*held_mtime; /* guarded by names (copyup/mtime.c); NULL: nobody keeps it */
+	uint16_t type; /* S_IFMT part of the mode; constant */
 	struct lock lock; /* guards what follows */
 	bool has_upper;
 	bool is_orphan; /* its content is kept in the orphan directory */
@@ -72,20 +69,34 @@ struct node {
 	unsigned char protection; /* of copyup/protect.h; 0: not asked for yet */
 	bool has_data_place; /* of a file in upper: `lower` says where its data are
 				(node/data_place.h) */
-	/* Of a directory that merges: the directories in it. */
-	struct tally tally;
-	struct listing *listing; /* of a directory, or NULL */
-	uint64_t names_version; /* of a directory: counts changes of its names */
-	uint64_t listing_version; /* what that was when the listing was begun */
-	uint64_t reading_version; /* the same of the last reading (dir.c) */
-	unsigned int reading; /* its number */
-	bool was_read; /* to its end, so that the kernel has it */
 
 	struct fd_slot path; /* O_PATH, of the object in upper */
 	struct fd_slot data; /* O_RDWR, of the file in upper */
 	struct fd_slot read_data; /* O_RDONLY, of the same */
 	struct fd_slot lower_data; /* O_RDONLY, of the file in its branch */
 };
+
+/* A node that is a directory. */
+struct node_dir {
+	struct node node;
+	_Atomic uint32_t answered; /* whom its attributes (answer.h) */
+	struct node_dir *next_moved; /* guarded by fs->moved_lock, as is_moved is (names.c) */
+	bool is_moved;
+	/* What follows is guarded by node.lock. */
+	bool was_read; /* to its end, so that the kernel has it */
+	unsigned int reading; /* the number of the last reading (dir.c) */
+	uint64_t names_version; /* counts changes of its names */
+	uint64_t listing_version; /* what that was when the listing was begun */
+	uint64_t reading_version; /* the same of the last reading */
+	struct listing *listing; /* or NULL */
+	struct tally tally; /* of one that merges: the directories in it */
+};
+
+/* What there is more of a node that is a directory. */
+static inline struct node_dir *node_dir(struct node *node)
+{
+	return (struct node_dir *)node;
+}
 
 enum { READING_BITS = 12 }; /* of the number of a reading (dir.c) */
 

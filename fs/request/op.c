@@ -29,6 +29,17 @@ struct node *op_node(fuse_req_t req, fuse_ino_t ino)
 	return node;
 }
 
+struct node *op_dir_node(fuse_req_t req, fuse_ino_t ino)
+{
+	struct node *node = op_node(req, ino);
+
+	if (node && !S_ISDIR(node->type)) {
+		node_unref(take_ptr(node));
+		fuse_reply_err(req, ENOTDIR);
+	}
+	return node;
+}
+
 void op_reply(fuse_req_t req, int r)
 {
 	fuse_reply_err(req, r < 0 ? -r : 0);

@@ -42,6 +42,8 @@ static inline struct fs *op_fs(fuse_req_t req)
 
 /* The node with a reference; if there is none, the request has been answered. */
 struct node *op_node(fuse_req_t req, fuse_ino_t ino);
+/* The same of one that is to be a directory: it has what only those have (node.h). */
+struct node *op_dir_node(fuse_req_t req, fuse_ino_t ino);
 /* The same of a node that the kernel may have forgotten: it is searched for. */
 struct node *op_found_node(fuse_req_t req, fuse_ino_t ino);
 

@@ -72,7 +72,7 @@ int op_make(fuse_req_t req, struct node *dir, const char *name, const struct new
 
 static void make(fuse_req_t req, fuse_ino_t parent, const char *name, const struct newborn *newborn)
 {
-	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_node struct node *dir = op_dir_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
 
 	if (dir)
@@ -97,7 +97,7 @@ void op_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const cha
 void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name)
 {
 	cleanup_node struct node *node = op_node(req, ino);
-	cleanup_node struct node *dir = node ? op_node(req, parent) : NULL;
+	cleanup_node struct node *dir = node ? op_dir_node(req, parent) : NULL;
 	cleanup_entry struct entry entry = { 0 };
 	int r;
 
@@ -119,7 +119,7 @@ void op_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *name
 static void take(fuse_req_t req, fuse_ino_t parent, const char *name,
 		 int (*verb)(struct fs *fs, struct node *dir, const char *name))
 {
-	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_node struct node *dir = op_dir_node(req, parent);
 	int r;
 
 	if (!dir)
@@ -192,8 +192,8 @@ static int finish_move(struct fs *fs, struct node *olddir, const char *name, uin
 void op_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_t newparent,
 	       const char *newname, unsigned int flags)
 {
-	cleanup_node struct node *olddir = op_node(req, parent);
-	cleanup_node struct node *newdir = olddir ? op_node(req, newparent) : NULL;
+	cleanup_node struct node *olddir = op_dir_node(req, parent);
+	cleanup_node struct node *newdir = olddir ? op_dir_node(req, newparent) : NULL;
 	struct fs *fs = op_fs(req);
 	uint64_t ino;
 
@@ -320,7 +320,7 @@ static void discard_kept(fuse_req_t req, fuse_ino_t ino)
 
 static void list(fuse_req_t req, fuse_ino_t ino, size_t size, off_t offset, bool is_plus)
 {
-	cleanup_node struct node *dir = op_node(req, ino);
+	cleanup_node struct node *dir = op_dir_node(req, ino);
 	cleanup_listing struct listing *listing = NULL;
 	cleanup_free char *bytes = malloc(size);
 	struct dir_page page = { .req = req, .is_plus = is_plus, .bytes = bytes, .size = size };

@@ -101,7 +101,7 @@ void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 /* The one file that the kernel opens with a request in each mode, and closes with another. */
 void op_tmpfile(fuse_req_t req, fuse_ino_t parent, mode_t mode, struct fuse_file_info *fi)
 {
-	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_node struct node *dir = op_dir_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
 	struct caller caller;
 	uint64_t ino;

@@ -117,7 +117,7 @@ int fs_getattr(struct fs *fs, struct node *node, struct stat *ret)
 
 	/* Before anything is looked at, where it is included. */
 	if (S_ISDIR(node->type))
-		answer_begin(&node->answered);
+		answer_begin(&node_dir(node)->answered);
 	has_upper = node_has_upper(node);
 	if (!has_upper)
 		lower = node_lower(node);
