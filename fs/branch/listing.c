@@ -204,6 +204,19 @@ static uint64_t first_cookie(uint64_t hash)
 	return (h ? h : 1) << COLLISION_BITS;
 }
 
+/* What was made room for and not used. */
+static void give_back(struct listing *listing)
+{
+	struct name_slot *slots = NULL;
+
+	if (listing->n_slots)
+		slots = realloc(listing->slots, listing->n_slots * sizeof(*slots));
+	if (slots) {
+		listing->slots = slots;
+		listing->room = listing->n_slots;
+	}
+}
+
 void listing_seal(struct listing *listing)
 {
 	size_t kept = 0;
@@ -215,6 +228,7 @@ void listing_seal(struct listing *listing)
 			listing->slots[kept++] = listing->slots[i];
 	}
 	listing->n_slots = kept;
+	give_back(listing);
 	if (kept)
 		qsort(listing->slots, kept, sizeof(*listing->slots), compare);
 	for (size_t i = 0; i < kept; i++) {

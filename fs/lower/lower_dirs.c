@@ -429,8 +429,9 @@ static int dirs_list(struct lower_obj *base, struct listing **ret)
 	if (r < 0)
 		return r;
 	listing_seal(made);
+	/* Of one place nothing is counted in it, or looked up: it is wanted once. */
 	lock_take(&dir->lock);
-	if (!dir->listing)
+	if (!dir->listing && dir->n_places > 1)
 		dir->listing = listing_ref(made);
 	lock_release(&dir->lock);
 	*ret = take_ptr(made);

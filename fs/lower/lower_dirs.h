@@ -27,7 +27,7 @@ struct directory {
 	struct place *places;
 	unsigned int n_places;
 	struct lock lock;
-	struct listing *listing; /* guarded by lock; NULL until asked for */
+	struct listing *listing; /* of several places; guarded by lock; NULL until asked for */
 };
 
 /* Anything else, of which there are many: base.place says which place of the parent has it. */

@@ -4,7 +4,7 @@
  * leave visible.  The result is kept with the node until its names change; a
  * reader in the middle of a directory goes on with it even then, which POSIX
  * allows and which keeps `rm -r` of a large directory from listing it again
- * for every few names.
+ * for every few names.  What has been read to its end the kernel has.
  */
 #include "node/dir.h"
 
@@ -203,11 +203,16 @@ bool dir_reading_begin(struct node *dir, unsigned int *number)
 bool dir_reading_end(struct node *dir, unsigned int number)
 {
 	struct node_dir *more = node_dir(dir);
+	struct listing *had = NULL;
 	bool is_current;
 
 	lock_take(&dir->lock);
 	is_current = more->reading == number && more->reading_version == more->names_version;
 	more->was_read |= is_current;
+	/* The kernel has it: there are as many entries in such listings as nodes. */
+	if (is_current)
+		had = take_ptr(more->listing);
 	lock_release(&dir->lock);
+	listing_unref(had);
 	return !is_current;
 }
