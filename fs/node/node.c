@@ -148,40 +148,91 @@ static uint64_t hash_alias(const struct node *node, const struct node *parent, c
 	return table_hash_name(name, table_hash_u64(node->ino) ^ parent->ino);
 }
 
+static struct further_alias *further(struct alias *alias)
+{
+	return TABLE_OBJECT(alias, struct further_alias, alias);
+}
+
+static bool alias_is(const struct alias *alias, const struct node *parent, const char *name)
+{
+	return alias->parent == parent && strcmp(alias->name, name) == 0;
+}
+
 static struct alias *find_alias(struct node *node, struct node *parent, const char *name)
 {
-	struct table_link *link = table_find(&node->nodes->aliases, hash_alias(node, parent, name));
+	struct table_link *link;
 
+	if (!node->aliases || alias_is(node->aliases, parent, name))
+		return node->aliases;
+	if (node->aliases == node->last_alias)
+		return NULL;
+	link = table_find(&node->nodes->aliases, hash_alias(node, parent, name));
 	for (; link; link = table_next(link)) {
-		struct alias *alias = TABLE_OBJECT(link, struct alias, link);
+		struct further_alias *found = TABLE_OBJECT(link, struct further_alias, link);
 
-		if (alias->node == node && alias->parent == parent &&
-		    strcmp(alias->name, name) == 0)
-			return alias;
+		if (found->node == node && alias_is(&found->alias, parent, name))
+			return &found->alias;
 	}
 	return NULL;
 }
 
-/* Behind the others of its node: the first is the one that was known first. */
-static void append_alias(struct alias *alias)
+/* For a node without names. NULL: out of memory. */
+static struct alias *first_new(size_t size)
 {
-	struct node *node = alias->node;
+	struct alias *alias = malloc(sizeof(*alias) + size);
 
-	alias->parent->refs++;
-	alias->previous = node->last_alias;
+	if (alias)
+		*alias = (struct alias){ .is_further = false };
+	return alias;
+}
+
+/* For a node that has some; in the table, but not yet one of the node's. NULL: out of memory. */
+static struct alias *further_new(struct node *node, size_t size, uint64_t hash)
+{
+	struct further_alias *made = malloc(sizeof(*made) + size);
+
+	if (!made)
+		return NULL;
+	*made = (struct further_alias){ .node = node,
+					.previous = node->last_alias,
+					.alias.is_further = true };
+	if (table_add(&node->nodes->aliases, &made->link, hash) == 0)
+		return &made->alias;
+	free(made);
+	return NULL;
+}
+
+/* Behind the others of its node: the first is the one that was known first. 0 or -ENOMEM. */
+static int append_alias(struct node *node, struct node *parent, const char *name)
+{
+	size_t size = strlen(name) + 1;
+	struct alias *alias = node->aliases
+				      ? further_new(node, size, hash_alias(node, parent, name))
+				      : first_new(size);
+
+	if (!alias)
+		return -ENOMEM;
+	memcpy(alias->name, name, size);
+	alias->parent = parent;
+	parent->refs++;
 	*(node->last_alias ? &node->last_alias->next : &node->aliases) = alias;
 	node->last_alias = alias;
+	return 0;
 }
 
 /* Takes it out, too; its parent's reference is the caller's then. */
-static void alias_free(struct alias *alias)
+static void alias_free(struct node *node, struct alias *alias)
 {
-	struct node *node = alias->node;
+	struct alias *previous = alias->is_further ? further(alias)->previous : NULL;
 
-	*(alias->previous ? &alias->previous->next : &node->aliases) = alias->next;
-	*(alias->next ? &alias->next->previous : &node->last_alias) = alias->previous;
-	table_remove(&node->nodes->aliases, &alias->link);
-	free(alias);
+	*(previous ? &previous->next : &node->aliases) = alias->next;
+	*(alias->next ? &further(alias->next)->previous : &node->last_alias) = previous;
+	if (!alias->is_further) {
+		free(alias);
+		return;
+	}
+	table_remove(&node->nodes->aliases, &further(alias)->link);
+	free(further(alias));
 }
 
 /*
@@ -202,7 +253,7 @@ static void put_locked(struct node *node, struct node **dead)
 			if (parent)
 				put_locked(parent, dead);
 			parent = alias->parent;
-			alias_free(alias);
+			alias_free(node, alias);
 			alias = next;
 		}
 		node->link.next = *dead ? &(*dead)->link : NULL;
@@ -323,24 +374,14 @@ bool nodes_was_told(struct nodes *nodes, uint64_t ino, uint64_t *parent)
 
 int node_add_alias(struct node *node, struct node *parent, const char *name)
 {
-	size_t size = strlen(name) + 1;
-	struct alias *alias = malloc(sizeof(*alias) + size);
 	int r = 0;
 
-	if (!alias)
-		return -ENOMEM;
-	*alias = (struct alias){ .node = node, .parent = parent };
-	memcpy(alias->name, name, size);
 	pthread_mutex_lock(&node->nodes->lock);
-	if (!find_alias(node, parent, name)) {
-		r = table_add(&node->nodes->aliases, &alias->link, hash_alias(node, parent, name));
-		if (r == 0)
-			append_alias(take_ptr(alias));
-	}
+	if (!find_alias(node, parent, name))
+		r = append_alias(node, parent, name);
 	if (r == 0 && node->noted)
 		__atomic_store_n(&node->noted->parent, parent->ino, __ATOMIC_RELAXED);
 	pthread_mutex_unlock(&node->nodes->lock);
-	free(alias);
 	return r;
 }
 
@@ -352,7 +393,7 @@ void node_remove_alias(struct node *node, struct node *parent, const char *name)
 	pthread_mutex_lock(&node->nodes->lock);
 	alias = find_alias(node, parent, name);
 	if (alias) {
-		alias_free(alias);
+		alias_free(node, alias);
 		if (node->noted && node->aliases)
 			__atomic_store_n(&node->noted->parent, node->aliases->parent->ino,
 					 __ATOMIC_RELAXED);
@@ -502,7 +543,7 @@ void nodes_done(struct nodes *nodes)
 		struct node *node = TABLE_OBJECT(link, struct node, link);
 
 		while (node->aliases)
-			alias_free(node->aliases);
+			alias_free(node, node->aliases);
 		if (node->is_orphan)
 			nodes->orphan_gone(nodes->context, node->ino);
 		node_free(node);

@@ -28,11 +28,21 @@
 
 /* One name of a node: directories have one, other objects as many as are known. */
 struct alias {
-	struct table_link link; /* by all three of them, so that n names cost n */
-	struct alias *next, *previous;
-	struct node *node;
+	struct alias *next;
 	struct node *parent; /* a reference */
+	bool is_further; /* part of a further_alias */
 	char name[];
+};
+
+/*
+ * One that came to be when the node had others: it is found without a look at those, so that n
+ * names cost n. Most nodes have one name, and nothing to be found by. All but the first are such.
+ */
+struct further_alias {
+	struct table_link link; /* by node, parent and name */
+	struct node *node;
+	struct alias *previous;
+	struct alias alias;
 };
 
 /*
@@ -103,7 +113,7 @@ enum { READING_BITS = 12 }; /* of the number of a reading (dir.c) */
 struct nodes {
 	pthread_mutex_t lock;
 	struct table table;
-	struct table aliases;
+	struct table aliases; /* further ones */
 	struct fdcache *fds;
 	unsigned int first_reading; /* other than an earlier worker's: the kernel remembers those */
 	struct ledger *ledger; /* guarded by lock; NULL: no other worker will follow */
