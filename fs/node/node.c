@@ -2,6 +2,7 @@
 #include "node/node.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <time.h>
 
@@ -179,23 +180,19 @@ static struct alias *find_alias(struct node *node, struct node *parent, const ch
 /* For a node without names. NULL: out of memory. */
 static struct alias *first_new(size_t size)
 {
-	struct alias *alias = malloc(sizeof(*alias) + size);
-
-	if (alias)
-		*alias = (struct alias){ .is_further = false };
-	return alias;
+	return calloc(1, offsetof(struct alias, name) + size);
 }
 
 /* For a node that has some; in the table, but not yet one of the node's. NULL: out of memory. */
 static struct alias *further_new(struct node *node, size_t size, uint64_t hash)
 {
-	struct further_alias *made = malloc(sizeof(*made) + size);
+	struct further_alias *made = calloc(1, offsetof(struct further_alias, alias.name) + size);
 
 	if (!made)
 		return NULL;
-	*made = (struct further_alias){ .node = node,
-					.previous = node->last_alias,
-					.alias.is_further = true };
+	made->node = node;
+	made->previous = node->last_alias;
+	made->alias.is_further = true;
 	if (table_add(&node->nodes->aliases, &made->link, hash) == 0)
 		return &made->alias;
 	free(made);

@@ -56,34 +56,35 @@ struct tally {
 	unsigned int n_changes; /* that have begun or ended */
 };
 
+/* In this order it has no holes: there are as many as the kernel knows files. */
 struct node {
 	struct table_link link; /* guarded by nodes->lock */
 	struct nodes *nodes;
 	uint64_t ino;
-	unsigned int refs; /* guarded by nodes->lock */
 	uint64_t n_lookups; /* of the kernel; guarded by nodes->lock */
 	struct ledger_entry *noted; /* the same for the next worker, or NULL; guarded by it too */
 	struct alias *aliases, *last_alias; /* guarded by nodes->lock */
+	struct held_mtime
+		*held_mtime; /* guarded by names (copyup/mtime.c); NULL: nobody keeps it */
+	unsigned int refs; /* guarded by nodes->lock */
 
 	struct lock copyup;
 	struct lock names; /* of a file: held while its mode or times change */
-	struct held_mtime
-		*held_mtime; /* guarded by names (copyup/mtime.c); NULL: nobody keeps it */
-	uint16_t type; /* S_IFMT part of the mode; constant */
 	struct lock lock; /* guards what follows */
+	ino_t real; /* its inode number in upper, if has_upper */
+	struct lower_obj *lower; /* what upper does not have or merges with; NULL: nothing */
 	bool has_upper;
 	bool is_orphan; /* its content is kept in the orphan directory */
 	bool is_removed; /* it has no name any more */
-	ino_t real; /* its inode number in upper, if has_upper */
-	struct lower_obj *lower; /* what upper does not have or merges with; NULL: nothing */
-	unsigned char protection; /* of copyup/protect.h; 0: not asked for yet */
 	bool has_data_place; /* of a file in upper: `lower` says where its data are
 				(node/data_place.h) */
+	unsigned char protection; /* of copyup/protect.h; 0: not asked for yet */
 
 	struct fd_slot path; /* O_PATH, of the object in upper */
 	struct fd_slot data; /* O_RDWR, of the file in upper */
 	struct fd_slot read_data; /* O_RDONLY, of the same */
 	struct fd_slot lower_data; /* O_RDONLY, of the file in its branch */
+	uint16_t type; /* S_IFMT part of the mode; constant */
 };
 
 /* A node that is a directory. */

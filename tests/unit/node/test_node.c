@@ -2,6 +2,8 @@
 /* Nodes: how long they live, their names, and threads. */
 #include "node/node.h"
 
+#include <malloc.h>
+
 #include "scratch.h"
 
 static struct fdcache fds;
@@ -192,6 +194,42 @@ static void test_many_names(void)
 	end();
 }
 
+/* What malloc has given, but for the table's buckets, which come by doubling. */
+static size_t memory(void)
+{
+	struct mallinfo2 info = mallinfo2();
+
+	return info.uordblks + info.hblkhd - nodes.table.n_buckets * sizeof(*nodes.table.buckets);
+}
+
+/* What a node with one name takes, to the byte: of what the kernel knows there may be millions. */
+static void test_memory(void)
+{
+	enum { N = 1 << 14, NODE = 128, ALIAS = 48 };
+	struct node *dir;
+	size_t before;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+	return; /* whose malloc has its own ideas */
+#endif
+	begin();
+	dir = make(1, S_IFDIR);
+	before = memory();
+	for (uint64_t i = 2; i < N + 2; i++) {
+		struct node *file = make(i, S_IFREG);
+		char name[32];
+
+		snprintf(name, sizeof(name), "a-name-%015d", (int)i);
+		assert_eq(node_add_alias(file, dir, name), 0);
+		node_looked_up(file);
+		node_unref(file);
+	}
+	assert_eq(nodes.aliases.n_buckets, 0);
+	assert((memory() - before) / N <= NODE + ALIAS);
+	node_unref(dir);
+	end();
+}
+
 /* Who knew an orphan last is told, once, and only for orphans. */
 static void test_orphans(void)
 {
@@ -324,6 +362,7 @@ int main(void)
 	test_directories_are_kept_by_names();
 	test_aliases();
 	test_many_names();
+	test_memory();
 	test_orphans();
 	test_done_with_nodes_left();
 	test_threads();
