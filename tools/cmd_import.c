@@ -48,8 +48,16 @@ static void print_result(const struct import_result *result)
 	}
 }
 
-/* `path` is FILE, DIR or "-". */
-static int import(const char *path, const char *tag)
+/* What the archive has and was not imported is said: a line. */
+static void print_others(const char *path, const struct import_result *result)
+{
+	if (result->others)
+		cmd_fail(&cmd_import, "%s: passed over, as it is no image: %s", path,
+			 result->others);
+}
+
+/* `path` is FILE, DIR or "-"; `asked` what the options say. */
+static int import(const char *path, const struct import_request *asked)
 {
 	bool is_stdin = strcmp(path, "-") == 0;
 	cleanup_fd int fd = is_stdin ? dup(STDIN_FILENO) : open(path, O_RDONLY | O_CLOEXEC);
@@ -57,13 +65,16 @@ static int import(const char *path, const char *tag)
 	cleanup_store struct store *store = NULL;
 	struct progress progress;
 	struct import_watch watch = { .step = step, .context = &progress };
-	struct import_request request = { .fd = fd, .name = name, .tag = tag, .watch = &watch };
+	struct import_request request = *asked;
 	struct import_result result;
 	struct error error;
 	int r;
 
 	if (fd < 0)
 		return cmd_fail(&cmd_import, "%s: %s", path, strerror(errno));
+	request.fd = fd;
+	request.name = name;
+	request.watch = &watch;
 	r = cmd_open_store(&cmd_import, &store);
 	if (r < 0)
 		return CMD_FAILED;
@@ -76,39 +87,55 @@ static int import(const char *path, const char *tag)
 		return interrupted ? CMD_INTERRUPTED : CMD_FAILED;
 	}
 	print_result(&result);
+	print_others(path, &result);
 	import_result_done(&result);
 	return CMD_OK;
 }
 
 static int run(int argc, char *argv[])
 {
-	static const struct option options[] = { { "tag", required_argument, NULL, 't' }, { 0 } };
+	static const struct option options[] = { { "tag", required_argument, NULL, 't' },
+						 { "name", required_argument, NULL, 'n' },
+						 { "platform", required_argument, NULL, 'p' },
+						 { 0 } };
+	struct import_request request = { 0 };
 	cleanup_free char *tag = NULL;
-	const char *given = NULL;
+	const char *given = NULL, *system = NULL;
+	struct platform platform;
 	int c, exit_code;
 
 	while ((c = cmd_option(&cmd_import, argc, argv, options, &exit_code)) != -1) {
 		if (c == CMD_STOP)
 			return exit_code;
-		given = optarg;
+		*(c == 't' ? &given : c == 'n' ? &request.only : &system) = optarg;
 	}
 	if (!cmd_check_operands(&cmd_import, argc, 1, 1))
 		return CMD_USAGE;
-	if (given && reference_complete(given, &tag) < 0) {
+	if (given && (reference_is_digest(given) || reference_complete(given, &tag) < 0)) {
 		cmd_fail(&cmd_import, "'%s' is no name for an image", given);
 		return CMD_USAGE;
 	}
-	return import(argv[optind], tag);
+	if (system && !platform_parse(system, &platform)) {
+		cmd_fail(&cmd_import, "'%s' is no platform: it is OS/ARCH or OS/ARCH/VARIANT",
+			 system);
+		return CMD_USAGE;
+	}
+	request.tag = tag;
+	request.platform = system ? &platform : NULL;
+	return import(argv[optind], &request);
 }
 
 const struct cmd cmd_import = {
 	.name = "import",
-	.args = "[--tag NAME[:TAG]] FILE|DIR|-",
+	.args = "[--tag NAME[:TAG]] [--name NAME] [--platform OS/ARCH[/VARIANT]] FILE|DIR|-",
 	.summary = "bring an image archive or a root filesystem tarball into the store",
 	.help = "Reads an archive of docker save, podman save or skopeo, an OCI archive or layout\n"
 		"directory, or the tarball of a root filesystem, plain or compressed with gzip,\n"
 		"zstd, xz or bzip2; - is standard input.  Layers the store has are not unpacked\n"
 		"again.  Prints NAME:TAG and the id of each image.\n\n"
-		"  --tag NAME[:TAG]  call it so, rather than as the archive or the file does",
+		"  --tag NAME[:TAG]  call it so, rather than as the archive or the file does\n"
+		"  --name NAME       only the image that the archive calls so, or its digest\n"
+		"  --platform OS/ARCH[/VARIANT]\n"
+		"                    the image for that, rather than the best for this machine",
 	.run = run,
 };

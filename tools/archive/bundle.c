@@ -4,6 +4,8 @@
  * last.  So nothing is read until all are known: of a plain tar file the
  * headers are read and the data skipped by seeking; everything else has been
  * unpacked to a directory first (import.c).
+ *
+ * Names may be relative to a directory within, where an archive has all it holds in one.
  */
 #include "archive/bundle.h"
 
@@ -12,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -37,6 +40,7 @@ struct bundle {
 	struct member *members; /* sorted by name once the scan is over */
 	size_t n_members, room;
 	size_t n_bytes; /* of their names */
+	char *inside; /* the directory that names are relative to, with a slash; NULL: all */
 };
 
 DEFINE_CLEANUP(struct archive *, archive, archive_read_free)
@@ -50,6 +54,7 @@ void bundle_free(struct bundle *bundle)
 		free(bundle->members[i].link);
 	}
 	free(bundle->members);
+	free(bundle->inside);
 	if (bundle->open >= 0)
 		close(bundle->open);
 	free(bundle);
@@ -259,10 +264,33 @@ static int find_in_directory(struct bundle *bundle, const char *name, struct ext
 	return BUNDLE_PRESENT;
 }
 
+int bundle_enter(struct bundle *bundle, const char *name)
+{
+	char *inside = NULL;
+
+	if (name && asprintf(&inside, "%s%s/", bundle->inside ? bundle->inside : "", name) < 0)
+		return -ENOMEM;
+	free(bundle->inside);
+	bundle->inside = inside;
+	return 0;
+}
+
+/* The clean path of `name` in the whole bundle. */
+static int path_of(const struct bundle *bundle, const char *name, char **ret)
+{
+	cleanup_free char *whole = NULL;
+
+	if (!bundle->inside)
+		return entry_name_clean(name, ret);
+	if (asprintf(&whole, "%s%s", bundle->inside, name) < 0)
+		return -ENOMEM;
+	return entry_name_clean(whole, ret);
+}
+
 int bundle_find(struct bundle *bundle, const char *name, struct extent *ret)
 {
 	cleanup_free char *path = NULL;
-	int r = entry_name_clean(name, &path);
+	int r = path_of(bundle, name, &path);
 
 	for (int i = 0; r == 0 && i < MAX_LINKS; i++) {
 		char *link = NULL;
@@ -280,42 +308,51 @@ int bundle_find(struct bundle *bundle, const char *name, struct extent *ret)
 	return r < 0 ? r : -ELOOP;
 }
 
-static int has(struct bundle *bundle, const char *name)
+/* Those of a tar: the first part of each name below the place we are at. */
+static int each_in_tar(const struct bundle *bundle, bundle_each each, void *context)
 {
-	struct extent extent;
+	const char *inside = bundle->inside ? bundle->inside : "";
+	size_t skip = strlen(inside);
+	int r = 0;
 
-	return bundle_find(bundle, name, &extent);
+	for (size_t i = 0; r == 0 && i < bundle->n_members; i++) {
+		const char *name = bundle->members[i].name;
+		cleanup_free char *first = NULL;
+		size_t length;
+
+		if (strncmp(name, inside, skip) != 0)
+			continue;
+		length = strcspn(name + skip, "/");
+		first = strndup(name + skip, length);
+		r = first ? each(context, first, name[skip + length] == '/') : -ENOMEM;
+	}
+	return r;
 }
 
-/* A root filesystem may have a manifest.json too; that of an image archive is an array. */
-static int has_docker_manifest(struct bundle *bundle)
+static int each_in_directory(const struct bundle *bundle, bundle_each each, void *context)
 {
-	struct extent extent;
-	char start[64];
-	ssize_t n;
-	int r = bundle_find(bundle, "manifest.json", &extent);
+	cleanup_fd int fd = fd_open_beneath(bundle->fd, bundle->inside ? bundle->inside : ".",
+					    O_RDONLY | O_DIRECTORY);
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	int r = fd < 0 ? fd : fd_opendir(fd, &dir);
 
-	if (r <= 0)
-		return r;
-	n = fd_pread_all(extent.fd, start, extent.size < 63 ? (size_t)extent.size : 63,
-			 extent.offset);
-	if (n < 0)
-		return (int)n;
-	start[n] = '\0';
-	return start[strspn(start, " \t\r\n")] != '{';
+	while (r == 0 && (entry = readdir(dir))) {
+		struct stat st;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		r = fd_stat(fd, entry->d_name, &st);
+		if (r == 0)
+			r = each(context, entry->d_name, S_ISDIR(st.st_mode));
+	}
+	return r;
 }
 
-int bundle_kind(struct bundle *bundle)
+int bundle_each_top(struct bundle *bundle, bundle_each each, void *context)
 {
-	int docker = has_docker_manifest(bundle);
-	int oci = has(bundle, "oci-layout");
-
-	if (oci > 0)
-		oci = has(bundle, "index.json");
-	if (docker < 0 || oci < 0)
-		return docker < 0 ? docker : oci;
-	/* Docker 25 and later write both; only manifest.json has the whole names. */
-	return docker ? BUNDLE_DOCKER : oci ? BUNDLE_OCI : BUNDLE_NONE;
+	return bundle->is_tar ? each_in_tar(bundle, each, context)
+			      : each_in_directory(bundle, each, context);
 }
 
 int bundle_read(struct bundle *bundle, const char *name, struct error *error, char **ret,

@@ -6,6 +6,7 @@
 #ifndef ARCHIVE_BUNDLE_H
 #define ARCHIVE_BUNDLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "archive/stream.h"
@@ -13,12 +14,6 @@
 #include "value/error.h"
 
 struct bundle;
-
-enum bundle_kind {
-	BUNDLE_NONE = 0, /* no image archive: a root filesystem, for one */
-	BUNDLE_DOCKER, /* manifest.json */
-	BUNDLE_OCI, /* oci-layout and index.json */
-};
 
 /* `dirfd` stays the caller's and must outlive the bundle. */
 int bundle_of_directory(int dirfd, struct bundle **ret);
@@ -35,8 +30,19 @@ int bundle_of_tar(int fd, struct error *error, struct bundle **ret);
 /* Accepts NULL. */
 void bundle_free(struct bundle *bundle); /* accepts NULL */
 
-/* bundle_kind, or negative errno. */
-int bundle_kind(struct bundle *bundle);
+/*
+ * Has names be relative to the directory `name` of where they are relative to now; NULL: to the
+ * whole bundle again, as they are at first.  0 or -ENOMEM.
+ */
+int bundle_enter(struct bundle *bundle, const char *name);
+
+/*
+ * Tells of each name that is at the top of where names are relative to; of a tar's, whose own words
+ * for directories do not count, as often as there are files below it.  Stops when `each` returns
+ * other than 0; that, or 0, or negative errno.
+ */
+typedef int (*bundle_each)(void *context, const char *name, bool is_dir);
+int bundle_each_top(struct bundle *bundle, bundle_each each, void *context);
 
 enum bundle_found { BUNDLE_ABSENT = 0, BUNDLE_PRESENT = 1 };
 

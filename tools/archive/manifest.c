@@ -3,58 +3,68 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "archive/manifest_impl.h"
 
-int manifest_list_read(struct bundle *bundle, const char *architecture, struct error *error,
-		       struct manifest_list *ret)
+/* What a platform that is asked for leaves of images, of which each says what it is for. */
+static int keep_wanted(struct manifest_reader *reader)
+{
+	struct manifest_list *list = reader->list;
+	struct offered offered = { 0 };
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n_items; i++) {
+		struct manifest *manifest = &list->items[i];
+		struct platform platform;
+
+		platform_set(&platform, manifest->os, manifest->architecture, manifest->variant);
+		if (!manifest->architecture || !manifest->os ||
+		    platform_rank(&reader->choice->platform, &platform) != PLATFORM_NONE) {
+			list->items[n++] = *manifest;
+			continue;
+		}
+		offered_add(&offered, &platform);
+		manifest_done(manifest);
+	}
+	list->n_items = n;
+	return n > 0 ? 0 : manifest_not_offered(reader, &offered);
+}
+
+static int nothing_there(const struct manifest_reader *reader, const struct name_list *names)
+{
+	const struct manifest_list *list = reader->list;
+
+	if (list->n_others > 0)
+		return error_set(reader->error, -EBADMSG, "the archive holds no image, but %s",
+				 list->others);
+	if (reader->choice->name)
+		return error_set(reader->error, -ENOENT, "the archive holds no image '%s'%s%s",
+				 reader->choice->name, *names->text ? ", but " : "", names->text);
+	return error_set(reader->error, -EBADMSG, "the archive holds no image");
+}
+
+int manifest_list_read(struct bundle *bundle, enum form form, const struct manifest_choice *choice,
+		       struct error *error, struct manifest_list *ret)
 {
 	struct manifest_list list = { 0 };
 	struct manifest_reader reader = {
 		.documents = { .bundle = bundle, .error = error },
 		.bundle = bundle,
-		.architecture = architecture,
+		.choice = choice,
 		.error = error,
 		.list = &list,
 	};
-	int kind = bundle_kind(bundle);
-	int r;
+	int r = form == FORM_DOCKER ? manifest_read_docker(&reader)
+		: form == FORM_DIR  ? manifest_read_dir(&reader)
+				    : manifest_read_oci(&reader);
 
-	if (kind < 0)
-		return error_errno(error, kind, "cannot look into the archive");
-	r = kind == BUNDLE_DOCKER ? manifest_read_docker(&reader) : manifest_read_oci(&reader);
-	for (size_t i = 0; r == 0 && i < list.n_items; i++) {
-		if (list.items[i].n_layers == 0)
-			r = error_set(error, -EBADMSG, "image sha256:%s has no layers",
-				      list.items[i].image_id.hex);
-	}
 	if (r == 0 && list.n_items == 0)
-		r = error_set(error, -EBADMSG, "the archive holds no image");
+		r = nothing_there(&reader, &reader.names);
+	if (r == 0 && choice->is_strict)
+		r = keep_wanted(&reader);
 	if (r < 0)
 		manifest_list_done(&list);
 	else
 		*ret = list;
 	return r;
-}
-
-const char *manifest_architecture(void)
-{
-	static const struct {
-		const char *machine, *name;
-	} names[] = {
-		{ "x86_64", "amd64" }, { "aarch64", "arm64" },	     { "armv7l", "arm" },
-		{ "armv6l", "arm" },   { "armv8l", "arm" },	     { "i386", "386" },
-		{ "i686", "386" },     { "riscv64", "riscv64" },     { "ppc64le", "ppc64le" },
-		{ "s390x", "s390x" },  { "loongarch64", "loong64" }, { "mips64", "mips64le" },
-	};
-	struct utsname system;
-
-	if (uname(&system) < 0)
-		return "unknown";
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
-		if (strcmp(system.machine, names[i].machine) == 0)
-			return names[i].name;
-	}
-	return "unknown";
 }

@@ -26,29 +26,57 @@ static bool named_digest(const char *name, struct digest *ret)
 
 static const char here[] = "'manifest.json' in the archive";
 
-static int add_strings(struct manifest_reader *reader, const json_t *layers, const json_t *tags,
-		       struct manifest *manifest)
+static int add_layers(struct manifest_reader *reader, const json_t *layers,
+		      struct manifest *manifest)
 {
 	const json_t *value;
 	size_t i;
-	int r = 0;
 
 	json_array_foreach(layers, i, value)
 	{
+		int r;
+
 		if (!json_is_string(value))
 			return error_set(reader->error, -EBADMSG, "%s: a layer has no name", here);
 		r = manifest_add_layer(manifest, json_string_value(value), NULL);
 		if (r < 0)
 			return error_errno(reader->error, r, "%s", here);
 	}
+	return 0;
+}
+
+/* Of its names those that are wanted; all of an image that is wanted by its digest. */
+static int add_tags(struct manifest_reader *reader, const json_t *tags, const struct digest *id,
+		    struct manifest *manifest)
+{
+	bool has_all = reader->choice->name && manifest_is_wanted(reader, NULL, id);
+	const json_t *value;
+	size_t i;
+
 	json_array_foreach(tags, i, value)
 	{
-		if (json_is_string(value))
-			r = manifest_add_tag(manifest, json_string_value(value));
-		if (r < 0)
-			return error_errno(reader->error, r, "%s", here);
+		const char *tag = json_string_value(value);
+
+		if (!tag || (!has_all && !manifest_is_wanted(reader, tag, NULL)))
+			continue;
+		if (manifest_add_tag(manifest, tag, NULL) < 0)
+			return error_errno(reader->error, -ENOMEM, "%s", here);
 	}
 	return 0;
+}
+
+static bool is_wanted(struct manifest_reader *reader, const json_t *tags, const struct digest *id)
+{
+	const json_t *value;
+	size_t i;
+
+	json_array_foreach(tags, i, value)
+	{
+		if (json_is_string(value) &&
+		    manifest_is_wanted(reader, json_string_value(value), NULL))
+			return true;
+	}
+	return manifest_is_wanted(reader, NULL, id);
 }
 
 /* `document` is the whole manifest.json, which all its images have for their manifest. */
@@ -57,22 +85,28 @@ static int read_image(struct manifest_reader *reader, const json_t *item, const 
 {
 	const char *config = json_string_value(json_object_get(item, "Config"));
 	const json_t *layers = json_object_get(item, "Layers");
+	const json_t *tags = json_object_get(item, "RepoTags");
 	struct manifest *manifest;
-	struct digest digest;
+	struct digest named, *digest;
 	int r;
 
-	if (!config || !json_is_array(layers))
+	/* Of an image without layers they may be null. */
+	if (!config || (layers && !json_is_null(layers) && !json_is_array(layers)))
 		return error_set(reader->error, -EBADMSG, "%s: an image without Config or Layers",
 				 here);
+	digest = named_digest(config, &named) ? &named : NULL;
+	if (!is_wanted(reader, tags, digest))
+		return 0;
 	r = manifest_begin(reader, &manifest);
 	if (r < 0)
 		return r;
 	manifest->text = text;
 	manifest->text_size = document->size;
 	manifest->digest = document->digest;
-	r = add_strings(reader, layers, json_object_get(item, "RepoTags"), manifest);
-	return r < 0 ? r
-		     : manifest_end(reader, config, named_digest(config, &digest) ? &digest : NULL);
+	r = add_layers(reader, layers, manifest);
+	if (r == 0)
+		r = add_tags(reader, tags, digest, manifest);
+	return r < 0 ? r : manifest_end(reader, config, digest);
 }
 
 int manifest_read_docker(struct manifest_reader *reader)

@@ -37,6 +37,7 @@ void import_result_done(struct import_result *result)
 	for (size_t i = 0; i < result->n_images; i++)
 		imported_done(&result->images[i]);
 	free(result->images);
+	free(result->others);
 	*result = (struct import_result){ 0 };
 }
 
@@ -67,6 +68,7 @@ static int describe_root(struct import *import, const struct unpacked *root)
 {
 	struct manifest_list *list = &import->manifests;
 	struct manifest *manifest = manifest_list_add(list);
+	const struct platform *platform = &import->choice.platform;
 	cleanup_free char *text = NULL;
 	char id[80] = "sha256:";
 	json_t *config;
@@ -76,12 +78,12 @@ static int describe_root(struct import *import, const struct unpacked *root)
 	manifest->layers = calloc(1, sizeof(*manifest->layers));
 	strcat(id, root->diff_id.hex);
 	config = json_pack("{s:s, s:s, s:{}, s:{s:s, s:[s]}}", "architecture",
-			   manifest_architecture(), "os", "linux", "config", "rootfs", "type",
+			   platform->architecture, "os", platform->os, "config", "rootfs", "type",
 			   "layers", "diff_ids", id);
 	text = json_dumps(config, JSON_COMPACT);
 	json_decref(config);
-	manifest->architecture = strdup(manifest_architecture());
-	manifest->os = strdup("linux");
+	manifest->architecture = strdup(platform->architecture);
+	manifest->os = strdup(platform->os);
 	if (!manifest->layers || !text || !manifest->architecture || !manifest->os ||
 	    manifest_list_keep(list, text) < 0)
 		return -ENOMEM;
@@ -122,35 +124,47 @@ static int take_root(struct import *import, const struct unpacked *root)
 	return import_stage(import, &root->diff_id, root->summary.size);
 }
 
-static int read_manifests(struct import *import)
+static int read_manifests(struct import *import, enum form form)
 {
-	int r = manifest_list_read(import->bundle, manifest_architecture(), import->error,
+	int r = manifest_list_read(import->bundle, form, &import->choice, import->error,
 				   &import->manifests);
 
 	return r < 0 ? r : import_count_bytes(import);
+}
+
+/* The form of the source, which is one that can be read, or FORM_NONE; or negative errno. */
+static int find_form(struct import *import)
+{
+	const char *words = NULL;
+	int r = form_of(import->bundle, &words);
+
+	if (r < 0)
+		return error_errno(import->error, r, "the archive cannot be looked into");
+	return r == FORM_FOREIGN ? error_set(import->error, -EOPNOTSUPP, "this is %s", words) : r;
 }
 
 /* Makes "new" the spool of an image archive, if it is one. */
 static int take_unpacked(struct import *import, const struct unpacked *unpacked)
 {
 	cleanup_fd int fd = fd_open(import->workspace.fd, "new", O_PATH | O_DIRECTORY, 0);
-	int r = fd;
+	int r = fd, form;
 
 	if (r >= 0)
 		r = import->spool = fd_open(fd, "diff", O_RDONLY | O_DIRECTORY, 0);
 	if (r >= 0)
 		r = bundle_of_directory(import->spool, &import->bundle);
-	if (r == 0)
-		r = bundle_kind(import->bundle);
 	if (r < 0)
 		return error_errno(import->error, r, "the archive cannot be unpacked");
-	if (r == BUNDLE_NONE)
+	form = find_form(import);
+	if (form < 0)
+		return form;
+	if (form == FORM_NONE)
 		return take_root(import, unpacked);
 	r = fd_rename(import->workspace.fd, "new", import->workspace.fd, "spool", 0);
 	if (r < 0)
 		return error_errno(import->error, r, "the archive cannot be unpacked");
 	import->done = import->total = 0;
-	return read_manifests(import);
+	return read_manifests(import, (enum form)form);
 }
 
 static int read_stream(struct import *import)
@@ -170,14 +184,13 @@ static int read_directory(struct import *import)
 {
 	int r = bundle_of_directory(import->request->fd, &import->bundle);
 
-	if (r == 0)
-		r = bundle_kind(import->bundle);
 	if (r < 0)
 		return error_errno(import->error, r, "the directory cannot be read");
-	if (r == BUNDLE_NONE)
+	r = find_form(import);
+	if (r == FORM_NONE)
 		return error_set(import->error, -EINVAL,
 				 "the directory is no image layout: it has no index.json");
-	return read_manifests(import);
+	return r < 0 ? r : read_manifests(import, (enum form)r);
 }
 
 /* Finds out what the source is, and either stages its one layer or reads its manifests. */
@@ -195,11 +208,9 @@ static int read_source(struct import *import)
 		return r;
 	if (r == BUNDLE_NOT_PLAIN)
 		return read_stream(import);
-	r = bundle_kind(import->bundle);
-	if (r < 0)
-		return error_errno(import->error, r, "the archive cannot be listed");
-	if (r != BUNDLE_NONE)
-		return read_manifests(import);
+	r = find_form(import);
+	if (r != FORM_NONE)
+		return r < 0 ? r : read_manifests(import, (enum form)r);
 	bundle_free(take_ptr(import->bundle));
 	return read_stream(import);
 }
@@ -286,11 +297,21 @@ int import_run(struct store *store, const struct import_request *request, struct
 		.request = request,
 		.error = error,
 		.workspace = { .fd = -1 },
+		.choice = { .is_strict = request->platform != NULL,
+			    .name = request->only,
+			    .file = request->name },
 		.watch = { .step = step, .context = &import },
 		.spool = -1,
 	};
 	struct import_result result = { 0 };
-	int r = run(&import, &result);
+	int r;
+
+	if (request->platform)
+		import.choice.platform = *request->platform;
+	else
+		platform_of_machine(&import.choice.platform);
+	r = run(&import, &result);
+	result.others = take_ptr(import.manifests.others);
 
 	import_done(&import);
 	if (r < 0)

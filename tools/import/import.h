@@ -16,6 +16,7 @@
 #include "store/store.h"
 #include "value/digest.h"
 #include "value/error.h"
+#include "value/platform.h"
 
 /* Told how far the work is; a result other than 0 stops it with -ECANCELED. */
 struct import_watch {
@@ -25,9 +26,12 @@ struct import_watch {
 };
 
 struct import_request {
-	int fd; /* open for reading: a file, a pipe, or the directory of an OCI layout */
+	int fd; /* open for reading: a file, a pipe, or the directory of an archive */
 	const char *name; /* that of the file, for an image that has none; NULL: no file */
 	const char *tag; /* NAME:TAG to use instead of the archive's own; NULL */
+	const struct platform *platform; /* that is asked for; NULL: the machine's */
+	const char
+		*only; /* the one image of the archive that is wanted, as it calls it; NULL: all */
 	const struct import_watch *watch; /* or NULL */
 };
 
@@ -41,6 +45,7 @@ struct imported {
 struct import_result {
 	struct imported *images;
 	size_t n_images;
+	char *others; /* what else the archive has, in words; NULL: nothing */
 };
 
 /* On failure `error` names the entry, blob or document and the reason. */

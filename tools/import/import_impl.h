@@ -33,6 +33,7 @@ struct import {
 	struct watch watch; /* steps `done` */
 	uint64_t done, total;
 
+	struct manifest_choice choice;
 	struct bundle *bundle; /* NULL: a root filesystem */
 	int spool; /* the directory it was unpacked to, or -1 */
 	struct manifest_list manifests;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -164,14 +165,29 @@ static int check_digests(struct import *import, const struct manifest_layer *lay
 	return 0;
 }
 
+/* The tar that the layer of an image without layers stands for: 1, or negative errno. */
+static int make_empty(int *ret_fd, struct extent *ret)
+{
+	cleanup_fd int fd = memfd_create("cairn layer", MFD_CLOEXEC);
+
+	if (fd < 0 || ftruncate(fd, MANIFEST_EMPTY_TAR) < 0)
+		return -errno;
+	*ret_fd = take_fd(&fd);
+	*ret = (struct extent){ .fd = *ret_fd, .size = MANIFEST_EMPTY_TAR };
+	return 1;
+}
+
 /* Unpacks a layer above `stack` and stages it; fills in the branch and its size. */
 static int add_new(struct import *import, const struct manifest_layer *layer,
 		   const struct digest *chain, const struct stack *stack, struct image_layer *to)
 {
 	cleanup_free int *below = NULL;
+	cleanup_fd int zeros = -1;
 	struct unpacked found;
 	struct extent extent;
-	int r = layer->member ? bundle_find(import->bundle, layer->member, &extent) : 0;
+	int r = layer->member ? bundle_find(import->bundle, layer->member, &extent)
+		: manifest_layer_is_empty(layer) ? make_empty(&zeros, &extent)
+						 : 0;
 
 	if (r <= 0)
 		return error_errno(import->error, r < 0 ? r : -ENOENT, "cannot be found");
@@ -334,6 +350,8 @@ int import_count_bytes(struct import *import)
 			uint64_t size;
 			int fd = -1, r;
 
+			if (!manifest->layers[k].member)
+				continue;
 			r = find_branch(import, &manifest->layers[k].diff_id, &size, &fd);
 			if (r > 0)
 				close(fd);

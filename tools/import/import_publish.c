@@ -30,22 +30,6 @@ static int add_tag(struct imported *imported, char *tag)
 	return 0;
 }
 
-/* The archive's own name for an image, made whole: it may be a tag alone. */
-static int complete(const struct import *import, const char *text, char **ret)
-{
-	const char *name = import->request->name;
-	char *joined;
-	int r;
-
-	if (strpbrk(text, ":/") || !name || !reference_is_tag(text))
-		return reference_complete(text, ret);
-	if (asprintf(&joined, "%s:%s", name, text) < 0)
-		return -ENOMEM;
-	r = reference_complete(joined, ret);
-	free(joined);
-	return r;
-}
-
 int import_choose_tags(struct import *import, size_t i, struct imported *ret)
 {
 	const struct manifest *manifest = &import->manifests.items[i];
@@ -61,7 +45,7 @@ int import_choose_tags(struct import *import, size_t i, struct imported *ret)
 	for (size_t k = 0; k < n; k++) {
 		char *tag = NULL;
 		int r = from == single ? reference_complete(from[k], &tag)
-				       : complete(import, from[k], &tag);
+				       : reference_of_archive(from[k], import->request->name, &tag);
 
 		if (r == -EINVAL)
 			return error_set(import->error, r,

@@ -18,8 +18,8 @@ bool reference_is_tag(const char *text)
 {
 	size_t len = strlen(text);
 
-	return len > 0 && len <= MAX_TAG && strspn(text, ALNUM "_.-") == len &&
-	       !strchr(".-", text[0]);
+	return len > 0 && len <= MAX_TAG && strspn(text, ALNUM "_.+-") == len &&
+	       !strchr(".+-", text[0]);
 }
 
 /* Parts between slashes; `port` allows ":" and digits at the end of the first. */
@@ -60,6 +60,33 @@ static const char *tag_colon(const char *text)
 	return colon && !strchr(colon, '/') ? colon : NULL;
 }
 
+bool reference_has_tag(const char *text, size_t length)
+{
+	const char *colon = memrchr(text, ':', length);
+
+	return colon && !memchr(colon, '/', length - (size_t)(colon - text));
+}
+
+bool reference_is_digest(const char *text)
+{
+	const char *at = strchr(text, '@');
+	struct digest digest;
+
+	return at && strncmp(at, "@sha256:", 8) == 0 && digest_parse(at + 1, &digest) &&
+	       is_name(text, (size_t)(at - text)) && !reference_has_tag(text, (size_t)(at - text));
+}
+
+int reference_of_archive(const char *text, const char *file, char **ret)
+{
+	cleanup_free char *joined = NULL;
+
+	if (strpbrk(text, ":/") || !file || !reference_is_tag(text))
+		return reference_complete(text, ret);
+	if (asprintf(&joined, "%s:%s", file, text) < 0)
+		return -ENOMEM;
+	return reference_complete(joined, ret);
+}
+
 int reference_complete(const char *text, char **ret)
 {
 	const char *colon = tag_colon(text);
@@ -67,6 +94,10 @@ int reference_complete(const char *text, char **ret)
 	int len = (int)(colon ? colon - text : (ptrdiff_t)strnlen(text, MAX_NAME + 1));
 	char *whole;
 
+	if (reference_is_digest(text)) {
+		*ret = strdup(text);
+		return *ret ? 0 : -ENOMEM;
+	}
 	if (!is_name(text, (size_t)len) || !reference_is_tag(tag))
 		return -EINVAL;
 	if (asprintf(&whole, "%.*s:%s", len, text, tag) < 0)

@@ -4,6 +4,7 @@
 #define STORE_REFERENCE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "index/index.h"
 #include "value/digest.h"
@@ -12,10 +13,23 @@
 /*
  * Makes NAME[:TAG] whole ("NAME:latest" without a tag), allocated.  NAME is of
  * letters, digits and ". _ -" in parts between slashes, the first of which may
- * be a host with a port; TAG has at most 128 characters.
+ * be a host with a port; TAG has at most 128 characters, of which "+" may be one.
+ * NAME@sha256:HEX is whole as it is.
  * -EINVAL: no such name; -ENOMEM.
  */
 int reference_complete(const char *text, char **ret);
+
+/*
+ * The same of a name as an archive has it, which may be a tag alone: of that NAME is `file`, what
+ * its file is called, unless that is NULL.
+ */
+int reference_of_archive(const char *text, const char *file, char **ret);
+
+/* Whether the first `length` bytes of `text` end in a tag. */
+bool reference_has_tag(const char *text, size_t length);
+
+/* Whether it is NAME@sha256:HEX: one that its content gives, and not the user. */
+bool reference_is_digest(const char *text);
 
 /* Whether `text` can be a tag alone, as OCI archives often have it. */
 bool reference_is_tag(const char *text);

@@ -2,6 +2,8 @@
 #undef NDEBUG
 #include "archive/bundle.h"
 
+#include "archive/form.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -56,17 +58,22 @@ static void test_links_stay_inside(void)
 static void test_kind(void)
 {
 	struct bundle *bundle;
+	const char *words;
 
 	assert(bundle_of_directory(work, &bundle) == 0);
-	assert(bundle_kind(bundle) == BUNDLE_NONE);
+	assert(form_of(bundle, &words) == FORM_NONE);
 	put("index.json", "{}");
-	assert(bundle_kind(bundle) == BUNDLE_NONE);
+	assert(form_of(bundle, &words) == FORM_NONE);
 	put("oci-layout", "{}");
-	assert(bundle_kind(bundle) == BUNDLE_OCI);
+	assert(form_of(bundle, &words) == FORM_OCI);
 	put("manifest.json", "{\"an\": \"application's\"}");
-	assert(bundle_kind(bundle) == BUNDLE_OCI);
-	put("manifest.json", " \n[]");
-	assert(bundle_kind(bundle) == BUNDLE_DOCKER);
+	assert(form_of(bundle, &words) == FORM_OCI);
+	put("manifest.json", " \n[ ]");
+	assert(form_of(bundle, &words) == FORM_OCI);
+	put("manifest.json", "null");
+	assert(form_of(bundle, &words) == FORM_OCI);
+	put("manifest.json", " \n[{}]");
+	assert(form_of(bundle, &words) == FORM_DOCKER);
 	bundle_free(bundle);
 }
 
