@@ -6,6 +6,8 @@
 
 #include "cmd.h"
 #include "store/image.h"
+#include "store/sharing.h"
+#include "value/age.h"
 #include "value/printable.h"
 
 /* Tags point at images; the listing goes the other way. */
@@ -15,22 +17,36 @@ struct image_table {
 	const struct image *image;
 	json_t *tags; /* of `image` */
 	unsigned int n_tags;
+	struct sharing sharing;
+	time_t now;
 };
 
-static void print_row(const struct image *image, const char *tag)
+/* A name with a digest in place of a tag has "@" and the beginning of that. */
+static void print_name(const char *tag)
 {
 	cleanup_free char *shown = printable_copy(tag);
+	const char *at = shown ? strchr(shown, '@') : NULL;
 	const char *colon = shown ? strrchr(shown, ':') : NULL;
-	int len = colon ? (int)(colon - shown) : -1;
-	bool is_date = image->created && printable_is_date(image->created);
-	char size[16];
 
-	printf("%-32.*s %-16s %.12s %6zu %10s  %s\n", len, shown ? shown : "?",
-	       colon   ? colon + 1
-	       : shown ? shown
-		       : "?",
-	       image->id.hex, image->n_layers, cmd_size(size, image_size(image)),
-	       is_date ? image->created : "-");
+	if (at)
+		printf("%-32.*s %-16.16s ", (int)(at - shown), shown, at);
+	else if (colon)
+		printf("%-32.*s %-16s ", (int)(colon - shown), shown, colon + 1);
+	else
+		printf("%-32s %-16s ", shown ? shown : "?", shown ? shown : "?");
+}
+
+static void print_row(const struct image_table *listing, const char *tag)
+{
+	const struct image *image = listing->image;
+	bool is_date = image->created && printable_is_date(image->created);
+	char size[16], shared[16], age[48];
+
+	print_name(tag);
+	printf("%.12s %6zu %10s %10s  %s\n", image->id.hex, image->n_layers,
+	       cmd_size(size, image_size(image)),
+	       cmd_size(shared, sharing_size(&listing->sharing, image)),
+	       is_date ? age_text(age, image->created, listing->now) : "-");
 }
 
 static int show_tag(void *context, const char *tag, const struct digest *id)
@@ -43,13 +59,14 @@ static int show_tag(void *context, const char *tag, const struct digest *id)
 	if (listing->json)
 		json_array_append_new(listing->tags, json_string(tag));
 	else
-		print_row(listing->image, tag);
+		print_row(listing, tag);
 	return 0;
 }
 
 /* Takes the reference to `tags`. */
-static json_t *describe(const struct image *image, json_t *tags)
+static json_t *describe(const struct image_table *listing, json_t *tags)
 {
+	const struct image *image = listing->image;
 	json_t *layers = json_array();
 
 	for (size_t i = 0; i < image->n_layers; i++)
@@ -57,10 +74,11 @@ static json_t *describe(const struct image *image, json_t *tags)
 							"sha256:", image->layers[i].diff_id.hex,
 							"directory", image->layers[i].branch.hex,
 							"size", (json_int_t)image->layers[i].size));
-	return json_pack("{s:s, s:o, s:s+, s:s?, s:s?, s:s?, s:I, s:o}", "id", image->id.hex,
+	return json_pack("{s:s, s:o, s:s+, s:s?, s:s?, s:s?, s:I, s:I, s:o}", "id", image->id.hex,
 			 "tags", tags, "chain_id", "sha256:", image->chain.hex, "architecture",
 			 image->architecture, "os", image->os, "created", image->created, "size",
-			 (json_int_t)image_size(image), "layers", layers);
+			 (json_int_t)image_size(image), "shared",
+			 (json_int_t)sharing_size(&listing->sharing, image), "layers", layers);
 }
 
 static int show_image(void *context, const struct image *image)
@@ -73,9 +91,9 @@ static int show_image(void *context, const struct image *image)
 	listing->tags = listing->json ? json_array() : NULL;
 	r = image_each_tag(listing->txn, show_tag, listing);
 	if (listing->json)
-		json_array_append_new(listing->json, describe(image, listing->tags));
+		json_array_append_new(listing->json, describe(listing, listing->tags));
 	else if (r == 0 && listing->n_tags == 0)
-		print_row(image, "<none>");
+		print_row(listing, "<none>");
 	return r;
 }
 
@@ -93,11 +111,15 @@ static int list(bool as_json)
 		return cmd_fail(&cmd_images, "%s", error.text);
 	listing.txn = &txn;
 	listing.json = as_json ? json_array() : NULL;
+	listing.now = time(NULL);
 	if (!as_json)
-		printf("%-32s %-16s %-12s %6s %10s  %s\n", "NAME", "TAG", "IMAGE ID", "LAYERS",
-		       "SIZE", "CREATED");
-	r = image_each(&txn, show_image, &listing);
+		printf("%-32s %-16s %-12s %6s %10s %10s  %s\n", "NAME", "TAG", "IMAGE ID", "LAYERS",
+		       "SIZE", "SHARED", "CREATED");
+	r = sharing_read(&txn, &listing.sharing);
+	if (r == 0)
+		r = image_each(&txn, show_image, &listing);
 	index_abort(&txn);
+	sharing_done(&listing.sharing);
 	if (as_json && r == 0) {
 		json_dumpf(listing.json, stdout, JSON_INDENT(2));
 		putchar('\n');
@@ -126,7 +148,9 @@ const struct cmd cmd_images = {
 	.name = "images",
 	.args = "[--json]",
 	.summary = "list the images in the store",
-	.help = "Lists names, ids, layers and sizes: a line for each name.\n\n"
+	.help = "Lists names, ids, layers and sizes: a line for each name.  SHARED is what of "
+		"SIZE\n"
+		"other images have too.\n\n"
 		"  --json  an array of objects with full ids, layers and sizes",
 	.run = run,
 };

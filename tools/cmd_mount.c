@@ -38,14 +38,19 @@ struct plan {
 	struct container_hold hold; /* until it is mounted */
 	bool resumed; /* the container was there before */
 	char *source; /* as /proc/mounts shows it */
-	char *options; /* what cairnfs gets after -o */
+	char **options; /* what cairnfs gets, each after -o; ended by NULL */
 };
+
+/* The kernel takes 128 KiB for one argument, whose last path may have a page: no longer, then. */
+enum { MAX_ARGUMENT = 64 << 10 };
 
 static void plan_done(struct plan *plan)
 {
 	container_done(&plan->container);
 	container_hold_done(&plan->hold);
 	free(plan->source);
+	for (size_t i = 0; plan->options && plan->options[i]; i++)
+		free(plan->options[i]);
 	free(plan->options);
 }
 
@@ -53,7 +58,7 @@ static void plan_done(struct plan *plan)
 static void put_escaped(FILE *out, const char *path)
 {
 	for (; *path; path++) {
-		if (strchr(":,\\", *path))
+		if (strchr(":,\\\"", *path))
 			fputc('\\', out);
 		fputc(*path, out);
 	}
@@ -96,20 +101,31 @@ static void put_rootless(FILE *out)
 		fputs(",squash_to_root", out);
 }
 
-static char *make_options(const struct store *store, const struct image *image,
-			  const struct container *container)
+static void put_layer(FILE *out, const struct store *store, const struct image_layer *layer)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out = open_memstream(&text, &size);
+	put_escaped(out, store->path);
+	fprintf(out, "/layers/%s/diff", layer->branch.hex);
+}
 
-	if (!out)
-		return NULL;
-	fputs("lowerdir=", out);
-	for (size_t i = image->n_layers; i-- > 0;) {
-		put_escaped(out, store->path);
-		fprintf(out, "/layers/%s/diff%s", image->layers[i].branch.hex, i > 0 ? ":" : "");
+/* The topmost layers down to `*i`, which are as many as an argument takes. */
+static void put_layers(FILE *out, const struct store *store, const struct image *image, size_t *i)
+{
+	bool is_first = *i == image->n_layers;
+
+	while (*i > 0 && ftell(out) < MAX_ARGUMENT) {
+		/* Those that come later go below. */
+		fputs(is_first && *i == image->n_layers ? "lowerdir="
+		      : is_first			? ":"
+		      : ftell(out) == 0			? "lowerdir+="
+							: ",lowerdir+=",
+		      out);
+		put_layer(out, store, &image->layers[--*i]);
 	}
+}
+
+static void put_rest(FILE *out, const struct store *store, const struct image *image,
+		     const struct container *container)
+{
 	if (!container->read_only) {
 		put_directory(out, ",upperdir=", store, container->id, "upper");
 		put_directory(out, ",workdir=", store, container->id, "work");
@@ -120,7 +136,31 @@ static char *make_options(const struct store *store, const struct image *image,
 	if (container->read_only)
 		fputs(",ro", out);
 	put_rootless(out);
-	return fclose(out) == 0 ? text : NULL;
+}
+
+/* The list is the plan's in every case. */
+static int make_options(const struct store *store, const struct image *image, struct plan *plan)
+{
+	size_t i = image->n_layers, n = 0;
+
+	/* Each has a layer at least. */
+	plan->options = calloc(image->n_layers + 1, sizeof(*plan->options));
+	if (!plan->options)
+		return -ENOMEM;
+	while (i > 0) {
+		size_t size;
+		FILE *out = open_memstream(&plan->options[n], &size);
+
+		if (!out)
+			return -ENOMEM;
+		put_layers(out, store, image, &i);
+		if (i == 0)
+			put_rest(out, store, image, &plan->container);
+		if (fclose(out) != 0)
+			return -ENOMEM;
+		n++;
+	}
+	return 0;
 }
 
 /* Takes up a kept container, if there is one of that name: 1, 0, or negative with `error` set. */
@@ -212,8 +252,7 @@ static int make_plan(const struct request *request, struct plan *plan)
 	if (r == 0)
 		r = make_container(store, request, &reference, &error, plan);
 	if (r >= 0) {
-		plan->options = make_options(store, &image, &plan->container);
-		if (!plan->options ||
+		if (make_options(store, &image, plan) < 0 ||
 		    asprintf(&plan->source, "cairn:%s", plan->container.image_name) < 0)
 			r = error_errno(&error, -ENOMEM, "%s", request->image);
 	}
@@ -274,6 +313,27 @@ static char *find_daemon(void)
 	return strdup("cairnfs");
 }
 
+/* As process_run. */
+static int run_daemon(char *daemon, const struct plan *plan)
+{
+	cleanup_free char **argv = NULL;
+	size_t n = 0, at = 0;
+
+	while (plan->options[n])
+		n++;
+	argv = calloc(2 * n + 4, sizeof(*argv));
+	if (!argv)
+		return 127;
+	argv[at++] = daemon;
+	argv[at++] = plan->source;
+	argv[at++] = plan->container.mount_point;
+	for (size_t i = 0; i < n; i++) {
+		argv[at++] = "-o";
+		argv[at++] = plan->options[i];
+	}
+	return process_run(argv, plan->hold.dir);
+}
+
 static int mount_image(const struct request *request)
 {
 	cleanup_free char *daemon = find_daemon();
@@ -281,15 +341,12 @@ static int mount_image(const struct request *request)
 	int r = daemon ? make_plan(request, &plan) : -ENOMEM;
 
 	if (r == 0) {
-		char *const argv[] = { daemon, plan.source,  plan.container.mount_point,
-				       "-o",   plan.options, NULL };
-
 		/*
 		 * The daemon has the container's directory, locked, as its standard input, which it
 		 * lets go of when the mount answers: if we are killed, no other command takes the
 		 * container for unmounted meanwhile.
 		 */
-		if (process_run(argv, plan.hold.dir) != 0) {
+		if (run_daemon(daemon, &plan) != 0) {
 			r = -EIO;
 			cmd_fail(&cmd_mount, "%s: %s could not mount it", request->image, daemon);
 		}

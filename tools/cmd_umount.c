@@ -25,7 +25,7 @@ static int unmount(const char *path)
 /* Finds the container by name, id, or where it is mounted. */
 static int find_container(struct store *store, const char *key, struct container *ret)
 {
-	cleanup_free char *path = mount_point_resolve(key);
+	cleanup_free char *path = mount_point_resolve(key), *target = mount_point_follow(key);
 	struct index_txn txn;
 	struct error error;
 	int r;
@@ -35,6 +35,8 @@ static int find_container(struct store *store, const char *key, struct container
 	r = container_find(&txn, key, ret);
 	if (r == CONTAINER_ABSENT && path)
 		r = container_find(&txn, path, ret);
+	if (r == CONTAINER_ABSENT && target)
+		r = container_find(&txn, target, ret);
 	index_abort(&txn);
 	if (r == CONTAINER_FOUND)
 		return 0;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,13 +30,61 @@ static void print_usage(FILE *out)
 		     "  --version   print the version\n");
 }
 
+/* What other tools call a thing that we call otherwise. */
+static const char *const others[][2] = {
+	{ "ps", "containers" },	 { "container", "containers" },
+	{ "ls", "images" },	 { "list", "images" },
+	{ "image", "images" },	 { "rmi", "rm" },
+	{ "remove", "rm" },	 { "delete", "rm" },
+	{ "load", "import" },	 { "pull", "import" },
+	{ "unmount", "umount" },
+};
+
+/* Whether one is the other with a letter changed, left out, added, or two exchanged. */
+static bool is_typo(const char *a, const char *b)
+{
+	size_t n = strlen(a), m = strlen(b), i = 0;
+
+	while (a[i] && a[i] == b[i])
+		i++;
+	if (n == m + 1)
+		return strcmp(a + i + 1, b + i) == 0;
+	if (m == n + 1)
+		return strcmp(a + i, b + i + 1) == 0;
+	if (n != m || n == i)
+		return false;
+	return strcmp(a + i + 1, b + i + 1) == 0 ||
+	       (a[i] == b[i + 1] && a[i + 1] == b[i] && strcmp(a + i + 2, b + i + 2) == 0);
+}
+
+/* The command that may have been meant, or NULL. */
+static const char *guess(const char *name)
+{
+	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
+		if (strcmp(name, others[i][0]) == 0)
+			return others[i][1];
+	}
+	for (size_t i = 0; i < N_COMMANDS; i++) {
+		if (strlen(name) > 1 && is_typo(name, commands[i]->name))
+			return commands[i]->name;
+	}
+	return NULL;
+}
+
 static int run(int argc, char *argv[])
 {
+	const char *meant;
+
 	for (size_t i = 0; i < N_COMMANDS; i++) {
 		if (strcmp(argv[0], commands[i]->name) == 0)
 			return commands[i]->run(argc, argv);
 	}
-	fprintf(stderr, "cairn: unknown command %s; see cairn --help\n", argv[0]);
+	meant = guess(argv[0]);
+	if (meant)
+		fprintf(stderr, "cairn: unknown command %s: did you mean %s? See cairn --help\n",
+			argv[0], meant);
+	else
+		fprintf(stderr, "cairn: unknown command %s; see cairn --help\n", argv[0]);
 	return CMD_USAGE;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 char *mount_point_resolve(const char *path)
 {
@@ -34,6 +35,40 @@ char *mount_point_resolve(const char *path)
 		return NULL;
 	return asprintf(&whole, "%s/%s", strcmp(parent, "/") == 0 ? "" : parent, last) < 0 ? NULL
 											   : whole;
+}
+
+/* Where one link leads. The name of a directory that something is mounted on is no link. */
+static char *follow_once(const char *path)
+{
+	cleanup_free char *target = NULL;
+	char *whole;
+
+	if (fd_readlink(AT_FDCWD, path, &target) < 0)
+		return NULL;
+	if (*target == '/')
+		return mount_point_resolve(target);
+	if (asprintf(&whole, "%.*s%s", (int)(strrchr(path, '/') + 1 - path), path, target) < 0)
+		return NULL;
+	free(target);
+	target = whole;
+	return mount_point_resolve(target);
+}
+
+char *mount_point_follow(const char *path)
+{
+	enum { MAX_LINKS = 40 };
+	char *at = mount_point_resolve(path);
+
+	for (int i = 0; at && i < MAX_LINKS; i++) {
+		char *next = follow_once(at);
+
+		if (!next && i > 0)
+			return at;
+		free(at);
+		at = next;
+	}
+	free(at);
+	return NULL;
 }
 
 int mount_point_dev(const char *path, dev_t *ret)

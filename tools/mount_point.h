@@ -12,6 +12,12 @@
  */
 char *mount_point_resolve(const char *path);
 
+/*
+ * Where the symbolic link at `path` leads, likewise, through links that lead to links; NULL: there
+ * is none, or it leads nowhere.
+ */
+char *mount_point_follow(const char *path);
+
 /* The st_dev of what is at a path, without a request to a FUSE daemon; 0 or negative errno. */
 int mount_point_dev(const char *path, dev_t *ret);
 

@@ -30,6 +30,7 @@ const char options_help[] =
 	"\n"
 	"Mount options:\n"
 	"  lowerdir=DIR[:DIR]...   read-only branches, the topmost first; \\: for a colon\n"
+	"  lowerdir+=DIR           one more, below those before it\n"
 	"  upperdir=DIR            the writable top branch; without it the mount is read-only\n"
 	"  workdir=DIR             scratch, on the filesystem of upperdir\n"
 	"  ro, rw                  read-only or not\n"
@@ -71,11 +72,14 @@ const char options_help[] =
 
 enum kind {
 	IGNORED, /* accepted with or without a value */
+	REFUSED, /* for a reason */
+	ONLY_OFF, /* accepted where it turns something off that is not there; else refused */
 	SET,
 	CLEAR, /* a bool */
 	STRING, /* a value that is kept */
 	SWITCH, /* a bool by value: 0|1, on|off, yes|no; a bare name is on */
 	LOWERDIR,
+	LOWERDIR_MORE,
 	IDMAP,
 	SQUASH,
 	SQUASH_BOTH,
@@ -92,12 +96,14 @@ struct spec {
 	enum kind kind;
 	size_t offset;
 	int value;
+	const char *reason;
 };
 
 #define AT(member) offsetof(struct options, member)
 
 static const struct spec specs[] = {
 	{ "lowerdir", LOWERDIR },
+	{ "lowerdir+", LOWERDIR_MORE },
 	{ "upperdir", STRING, AT(upperdir) },
 	{ "workdir", STRING, AT(workdir) },
 	{ "chain", STRING, AT(chain) },
@@ -167,8 +173,54 @@ static const struct spec specs[] = {
 	{ "rprivate", IGNORED },
 	{ "default_permissions", IGNORED },
 	{ "subtype", IGNORED },
+	/*
+	 * Of overlayfs: numbers are always unique and those of a hard link one, the branches are
+	 * used with the rights of who mounts, and statfs has an id from FUSE.
+	 */
 	{ "index", IGNORED },
 	{ "xino", IGNORED },
+	{ "uuid", IGNORED },
+	{ "override_creds", IGNORED },
+	{ "nfs_export", ONLY_OFF, .reason = "file handles do not outlive the mount" },
+	{ "verity", ONLY_OFF, .reason = "digests of files are not checked" },
+	{ "nooverride_creds", REFUSED,
+	  .reason = "branches are used with the rights of who mounts" },
+	{ "datadir+", REFUSED, .reason = "data-only layers are not supported" },
+	/* Of fuse-overlayfs and libfuse: how requests are read and answered, which we choose. */
+	{ "fast_ino", IGNORED },
+	{ "kernel_cache", IGNORED },
+	{ "auto_cache", IGNORED },
+	{ "splice_read", IGNORED },
+	{ "splice_write", IGNORED },
+	{ "splice_move", IGNORED },
+	{ "no_splice_read", IGNORED },
+	{ "no_splice_write", IGNORED },
+	{ "no_splice_move", IGNORED },
+	{ "async_read", IGNORED },
+	{ "sync_read", IGNORED },
+	{ "atomic_o_trunc", IGNORED },
+	{ "big_writes", IGNORED },
+	{ "large_read", IGNORED },
+	{ "max_write", IGNORED },
+	{ "max_readahead", IGNORED },
+	{ "max_background", IGNORED },
+	{ "congestion_threshold", IGNORED },
+	{ "clone_fd", IGNORED },
+	{ "max_threads", IGNORED },
+	{ "max_idle_threads", IGNORED },
+	{ "auto_unmount", IGNORED },
+	{ "nonempty", IGNORED },
+	{ "hard_remove", IGNORED },
+	{ "use_ino", IGNORED },
+	{ "readdir_ino", IGNORED },
+	{ "entry_timeout", REFUSED, .reason = "timeout=SECONDS is for names and attributes" },
+	{ "attr_timeout", REFUSED, .reason = "timeout=SECONDS is for names and attributes" },
+	{ "negative_timeout", REFUSED, .reason = "timeout=SECONDS is for names and attributes" },
+	{ "direct_io", REFUSED, .reason = "what is mapped has to be cached" },
+	{ "umask", REFUSED, .reason = "modes are shown as they are" },
+	{ "uid", REFUSED, .reason = "squash_to_uid=ID shows all files as one user's" },
+	{ "gid", REFUSED, .reason = "squash_to_gid=ID shows all files as one group's" },
+	{ "plugins", REFUSED, .reason = "there are none" },
 	/* Of container engines: accepted, not yet acted upon (README, "What is not there yet"). */
 	{ "threaded", IGNORED },
 	{ "context", IGNORED },
@@ -197,7 +249,10 @@ __attribute__((format(printf, 2, 3))) static int refuse(char **error, const char
 	return -EINVAL;
 }
 
-/* Splits off the part of `list` before an unescaped, unquoted `separator`, in place. */
+/*
+ * Splits off the part of `list` before an unescaped, unquoted `separator`, in place. Only a whole
+ * value is quoted: elsewhere `"` is a letter as others are, as in the name of a directory.
+ */
 static char *next_part(char **list, char separator)
 {
 	char *part = *list, *at = part;
@@ -209,7 +264,7 @@ static char *next_part(char **list, char separator)
 		if (*at == '\\' && at[1])
 			at++;
 		else if (*at == '"')
-			is_quoted = !is_quoted;
+			is_quoted = !is_quoted && at > part && at[-1] == '=';
 	}
 	*list = *at ? at + 1 : NULL;
 	*at = '\0';
@@ -232,13 +287,28 @@ static char *unescape(const char *value)
 	return plain;
 }
 
+/* One directory, in which a colon is a letter as others are. */
+static int add_lowerdir(struct options *options, const char *value)
+{
+	char **dirs = realloc(options->lowerdirs, (options->n_lowerdirs + 1) * sizeof(*dirs));
+
+	if (!dirs)
+		return -ENOMEM;
+	options->lowerdirs = dirs;
+	dirs[options->n_lowerdirs] = unescape(value);
+	if (!dirs[options->n_lowerdirs])
+		return -ENOMEM;
+	options->n_lowerdirs++;
+	return 0;
+}
+
 static int add_lowerdirs(struct options *options, char *value, char **error)
 {
 	bool is_first = true;
 	char *part;
 
 	while ((part = next_part(&value, ':'))) {
-		char **dirs;
+		int r;
 
 		/* For overlayfs what follows is a layer of data alone, which shows no names. */
 		if (!*part && !is_first && value && *value)
@@ -246,14 +316,9 @@ static int add_lowerdirs(struct options *options, char *value, char **error)
 		if (!*part)
 			continue;
 		is_first = false;
-		dirs = realloc(options->lowerdirs, (options->n_lowerdirs + 1) * sizeof(*dirs));
-		if (!dirs)
-			return -ENOMEM;
-		options->lowerdirs = dirs;
-		dirs[options->n_lowerdirs] = unescape(part);
-		if (!dirs[options->n_lowerdirs])
-			return -ENOMEM;
-		options->n_lowerdirs++;
+		r = add_lowerdir(options, part);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }
@@ -282,6 +347,18 @@ static int set_switch(bool *at, const char *name, const char *value, char **erro
 		return refuse(error, "option %s: '%s' is neither on nor off", name, value);
 	*at = true;
 	return 0;
+}
+
+static int refuse_unless_off(const struct spec *spec, const char *value, char **error)
+{
+	bool is_on;
+	int r = set_switch(&is_on, spec->name, value, error);
+
+	/* "require" and the like are more than on. */
+	free(take_ptr(*error));
+	return r == 0 && !is_on ? 0
+				: refuse(error, "option %s%s%s: %s", spec->name, value ? "=" : "",
+					 value ? value : "", spec->reason);
 }
 
 static int set_idmap(struct idmap *map, const char *name, const char *value, char **error)
@@ -353,6 +430,10 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 	switch (spec->kind) {
 	case IGNORED:
 		return 0;
+	case REFUSED:
+		return refuse(error, "option %s is not supported: %s", spec->name, spec->reason);
+	case ONLY_OFF:
+		return refuse_unless_off(spec, value, error);
 	case SET:
 	case CLEAR:
 		*(bool *)at = spec->kind == SET;
@@ -370,6 +451,7 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 		options->ids.uids.squashed = options->ids.gids.squashed = 0;
 		return 0;
 	case LOWERDIR:
+	case LOWERDIR_MORE:
 	case STRING:
 	case IDMAP:
 	case SQUASH:
@@ -396,6 +478,8 @@ static int apply(struct options *options, const struct spec *spec, char *value, 
 		return set_squash(at, spec->name, value, error);
 	case LOWERDIR:
 		return add_lowerdirs(options, value, error);
+	case LOWERDIR_MORE:
+		return add_lowerdir(options, value);
 	default:
 		return set_string(options, spec->offset, value);
 	}

@@ -12,6 +12,10 @@ for command in import images mount umount containers rm; do
 done
 "$CAIRN" --version | grep -qE '^cairn: version [0-9]' || fail "--version"
 fails 2 "unknown command nonsense" "$CAIRN" nonsense
+for pair in ps=containers rmi=rm ls=images load=import unmount=umount imoprt=import mout=mount umounts=umount imagse=images; do
+	fails 2 "unknown command ${pair%=*}: did you mean ${pair#*=}\?" "$CAIRN" "${pair%=*}"
+done
+fails 2 "unknown command x; see" "$CAIRN" x
 fails 2 "unknown option --nonsense" "$CAIRN" --nonsense images
 for use in "import" "import a b" "images x" "mount" "mount a b c" "umount" "umount a b" "rm"; do
 	# shellcheck disable=SC2086

@@ -214,7 +214,7 @@ for kind, items in (("null", None), ("empty", [])):
     both.index([both.image([LOW, HIGH], **by_containerd("localhost/both-%s:1" % kind))]).docker(items).tar()
     good("both-%s.tar" % kind, TREE, "localhost/both-%s:1" % kind, "same")
 docker("nothing", [])
-bad("nothing.tar", "the archive holds no image", "refuses")
+bad("nothing.tar", "the archive holds no image", "differs")
 
 # What `skopeo copy ... dir:` writes.
 flat_config, layers = config([LOW, HIGH]), [LOW, HIGH]

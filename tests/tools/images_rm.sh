@@ -22,8 +22,11 @@ count "3 2 4"
 # ---- listings ----
 cairn images >"$TMP/table"
 [ "$(wc -l <"$TMP/table")" = 4 ] || fail "table: $(cat "$TMP/table")"
-grep -qE "^a +1 +$(echo "$a" | cut -c1-12) +2 +[0-9]+ B +2020-01-02" "$TMP/table" || fail "row: $(cat "$TMP/table")"
+grep -qE "^a +1 +$(echo "$a" | cut -c1-12) +2 +[0-9]+ B +[0-9]+ B +[0-9]+ years ago$" "$TMP/table" || fail "row: $(cat "$TMP/table")"
 grep -qE "^registry.example:5000/team/a +1 " "$TMP/table" || fail "row of a long name: $(cat "$TMP/table")"
+# Of both images the lower layer is the same, 13 bytes; the others have 8 and 1.
+[ "$(grep -oE '[0-9]+ B +[0-9]+ B' "$TMP/table" | tr -s ' ' | sort -u | tr '\n' ' ')" = "14 B 13 B 21 B 13 B " ] ||
+	fail "what is shared: $(cat "$TMP/table")"
 cairn images --json >"$TMP/json"
 if command -v jq >"$TMP/none"; then
 	[ "$(jq -r ".[] | select(.id == \"$b\") | .layers[1].diff_id" "$TMP/json")" = "sha256:$(sha "$TMP/third.tar")" ] || fail "json"

@@ -76,7 +76,7 @@ config "$TMP/low.tar" >"$TMP/config"
 printf '{"manifests":[{%s,"platform":{"os":"linux","architecture":"other"}},{%s,"platform":{"os":"plan9","architecture":"%s"}}]}' \
 	"$other" "$here" "$(go_arch)" >"$TMP/nested"
 oci_index "$TMP/platforms" "$(ref "$(add_blob "$TMP/platforms" "$TMP/nested")" x:1)"
-refused "no image for linux/$(go_arch), only linux/other plan9/$(go_arch)" "$TMP/platforms"
+refused "no image for linux/$(go_arch)(/v[1-4])?, only linux/other plan9/$(go_arch)" "$TMP/platforms"
 
 # ---- a root filesystem ----
 gzip <"$TMP/low.tar" >"$TMP/root.fs.tar.gz"

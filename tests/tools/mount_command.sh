@@ -55,6 +55,18 @@ fails 1 "container $c uses it" cairn rm "$id"
 cairn import --tag app:again "$TMP/app" >"$TMP/out"
 cairn rm app:again # another tag of it may go
 
+# ---- umount by a link to the directory, by a link to that ----
+ln -s mnt "$TMP/link"
+ln -s "$TMP/link" "$TMP/second"
+ln -s nowhere "$TMP/dangling"
+fails 1 "no container is mounted there" cairn umount "$TMP/dangling"
+(cd "$TMP" && cairn umount second/)
+no_container "umount by a link"
+[ -h "$TMP/link" ] || fail "the link is gone"
+cairn mount app:1 "$TMP/link"
+[ "$(cat "$TMP/mnt/etc/b")" = three ] || fail "mounted by a link"
+c=$(cairn containers | tail -n 1 | cut -d' ' -f1)
+
 # ---- umount: busy, then gone ----
 echo written >"$TMP/mnt/new"
 (cd "$TMP/mnt" && fails 1 "^cairn umount: $TMP/mnt: busy" cairn umount "$TMP/mnt")
@@ -88,11 +100,11 @@ cairn umount web
 # ---- a store whose path has what separates options ----
 : >"$TMP/record"
 plain=$store
-store="$TMP/a store:with,odd\\signs"
+store="$TMP/a store:with,\"odd\\signs"
 cairn import "$TMP/app" >"$TMP/out"
 cairn mount app:1 "$TMP/mnt"
 c=$(cairn containers | tail -n 1 | cut -d' ' -f1)
-wanted "$(printf '%s' "$store" | sed 's/[:,\\]/\\&/g')" "$c" >"$TMP/wanted"
+wanted "$(printf '%s' "$store" | sed 's/[":,\\]/\\&/g')" "$c" >"$TMP/wanted"
 sed -n 4p "$TMP/args" >"$TMP/given"
 same "$TMP/wanted" "$TMP/given"
 cairn umount "$c"

@@ -175,6 +175,48 @@ static void test_values(void)
 	done();
 }
 
+static void test_one_more(void)
+{
+	assert_eq(parse("-o", "lowerdir+=/a:b,lowerdir+=/c\\,d", "-o", "lowerdir+=/e", "/mnt"), 0);
+	assert_eq(options.n_lowerdirs, 3);
+	assert_streq(options.lowerdirs[0], "/a:b");
+	assert_streq(options.lowerdirs[1], "/c,d");
+	assert_streq(options.lowerdirs[2], "/e");
+	done();
+	refuse(parse_list("lowerdir+="), "lowerdir+");
+}
+
+/* What others know is not unknown: it is refused for a reason. */
+static void test_reasons(void)
+{
+	static const char *const refused[] = {
+		"nfs_export=on: file handles",
+		"nfs_export: file handles",
+		"verity=on: digests",
+		"verity=require: digests",
+		"nooverride_creds is not supported: branches",
+		"datadir+=/x is not supported: data-only",
+		"attr_timeout=1 is not supported: timeout=",
+		"entry_timeout=1 is not supported: timeout=",
+		"negative_timeout=1 is not supported: timeout=",
+		"direct_io is not supported: what is mapped",
+		"umask=022 is not supported: modes",
+		"uid=1 is not supported: squash_to_uid",
+		"gid=1 is not supported: squash_to_gid",
+		"plugins=x is not supported: there are none",
+	};
+
+	for (size_t i = 0; i < sizeof(refused) / sizeof(*refused); i++) {
+		const char *end = strpbrk(refused[i], " :");
+		char option[64];
+
+		snprintf(option, sizeof(option), "%.*s", (int)(end - refused[i]), refused[i]);
+		refuse(parse_list(option), strchr(refused[i], ':') < strchr(refused[i], ' ')
+						   ? end
+						   : strstr(end, "supported"));
+	}
+}
+
 static void test_remount(void)
 {
 	assert_eq(parse("none", "/mnt", "-o", "ro,remount,user_id=0,group_id=0,nodev", NULL), 0);
@@ -243,6 +285,8 @@ static void test_quotes(void)
 	done();
 	accept("context=a");
 	done();
+	expect_lowers("/a\"b:/c", "/a\"b", "/c", NULL); /* a letter as others are, elsewhere */
+	expect_lowers("/a\\\"b:/\"c\"", "/a\"b", "/\"c\"", NULL);
 }
 
 /* 500 branches of long names, as engines pass them. */
@@ -329,6 +373,23 @@ static void test_what_engines_pass(void)
 		"whiteout=auto",
 		"nodiratime",
 		"threaded=0",
+		"nfs_export=off",
+		"uuid=on",
+		"uuid=null",
+		"verity=off",
+		"override_creds",
+		"fast_ino=1",
+		"kernel_cache",
+		"auto_cache",
+		"splice_read,splice_write,splice_move",
+		"no_splice_read,no_splice_write,no_splice_move",
+		"max_write=131072",
+		"max_readahead=131072",
+		"max_background=64,congestion_threshold=48",
+		"clone_fd,max_threads=4,max_idle_threads=4",
+		"auto_unmount",
+		"nonempty,hard_remove,use_ino,readdir_ino",
+		"async_read,sync_read,atomic_o_trunc,big_writes,large_read",
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
@@ -365,6 +426,8 @@ int main(void)
 	test_arguments_that_are_wrong();
 	test_unknown_options_are_named();
 	test_values();
+	test_one_more();
+	test_reasons();
 	test_remount();
 	test_empty_options();
 	test_escapes_elsewhere();
