@@ -111,12 +111,15 @@ while IFS=$tab read -r name _ peer kind _; do
 	same)
 		peer load -q -i "$name" >"$TMP/out" 2>"$TMP/err" || fail "podman does not load $name: $(cat "$TMP/err")"
 		image=$(sed -n 's/^Loaded image: //p' "$TMP/out" | head -n 1)
-		dir=$(peer image mount "$image")
+		dir=$(peer image mount "$image") || fail "podman does not mount $name, $image"
 		treelist "$dir" | tail -n +2 >"$TMP/found"
 		treelist "$name.tree" | tail -n +2 >"$TMP/expected"
 		peer image umount "$image" >"$TMP/none"
 		same "$TMP/expected" "$TMP/found"
 		n_same=$((n_same + 1))
+		;;
+	loads)
+		peer load -q -i "$name" >"$TMP/out" 2>"$TMP/err" || fail "podman does not load $name: $(cat "$TMP/err")"
 		;;
 	refuses)
 		! peer load -q -i "$name" >"$TMP/out" 2>"$TMP/err" || fail "podman loads $name: $(cat "$TMP/out")"
