@@ -343,12 +343,16 @@ int main(int argc, char *argv[])
 	fd_readlink(AT_FDCWD, "/proc/self/exe", &daemon.program);
 	openlog("cairnfs", LOG_PID | (daemon.options.foreground ? LOG_PERROR : 0), LOG_DAEMON);
 	r = resolve_mountpoint(&daemon.options);
-	if (r == 0 && daemon.options.is_remount) {
+	if (r < 0 || daemon.options.is_fake) {
+		daemon_done(&daemon);
+		return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	}
+	if (daemon.options.is_remount) {
 		r = remount(&daemon.options);
 		daemon_done(&daemon);
 		return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	if (r == 0 && !daemon.options.foreground)
+	if (!daemon.options.foreground)
 		r = detach(&daemon);
 	if (r == 0)
 		r = run(&daemon);

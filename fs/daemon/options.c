@@ -549,6 +549,14 @@ static int check(struct options *options, char **error)
 	return 0;
 }
 
+/* Whether mount(8) calls, by a name such as mount.fuse.cairnfs; its letters mean other things. */
+static bool is_helper(const char *program)
+{
+	const char *last = strrchr(program, '/');
+
+	return strncmp(last ? last + 1 : program, "mount.", 6) == 0;
+}
+
 int options_parse(int argc, char *argv[], struct options *ret, char **error)
 {
 	static const struct option longs[] = {
@@ -556,6 +564,7 @@ int options_parse(int argc, char *argv[], struct options *ret, char **error)
 		{ "no-recover", no_argument, NULL, 'R' }, { "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },	  { 0 },
 	};
+	const bool helps = is_helper(argv[0]);
 	bool is_root = geteuid() == 0;
 	int c, r = 0;
 
@@ -570,9 +579,14 @@ int options_parse(int argc, char *argv[], struct options *ret, char **error)
 	};
 	*error = NULL;
 	opterr = 0;
-	while (r == 0 && (c = getopt_long(argc, argv, ":o:fdhV", longs, NULL)) >= 0) {
+	while (r == 0 &&
+	       (c = getopt_long(argc, argv, helps ? ":o:fsnvN:t:" : ":o:fdhV", longs, NULL)) >= 0) {
 		if (c == 'o')
 			r = parse_list(ret, optarg, error);
+		else if (helps && strchr("snvNt", c))
+			continue;
+		else if (helps && c == 'f')
+			ret->is_fake = true;
 		else if (c == 'f')
 			ret->foreground = true;
 		else if (c == 'd')

@@ -46,6 +46,7 @@ struct options {
 	bool no_dir_atime;
 	double timeout; /* seconds for which the kernel may keep what it was told */
 	bool foreground, debug;
+	bool is_fake; /* mount -f: all is looked at, and nothing mounted */
 	bool no_recover; /* one process, without a supervisor */
 	bool show_help, show_version;
 };

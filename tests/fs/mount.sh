@@ -112,6 +112,14 @@ else
 	echo "note: no mount namespace can be made here (in a chroot?); mount(8) is left out"
 fi
 
+# As mount(8) calls it where it has the name for that: with -f nothing is mounted.
+ln -s "$CAIRNFS" "$TMP/mount.fuse.cairnfs"
+"$TMP/mount.fuse.cairnfs" none "$TMP/m" -f -v -o "rw,lowerdir=$TMP/a" -t fuse.cairnfs
+[ -z "$(mounts)" ] || fail "mount -f mounts"
+"$TMP/mount.fuse.cairnfs" none "$TMP/m" -n -o "rw,lowerdir=$TMP/a" -t fuse.cairnfs
+umount "$TMP/m"
+! "$TMP/mount.fuse.cairnfs" none "$TMP/none" -f -o "rw,lowerdir=$TMP/a" 2>"$TMP/err" || fail "mount -f of nothing"
+
 # ---- read-only ----
 
 mount_cairnfs -o lowerdir=a:b:c m

@@ -107,6 +107,25 @@ static void test_forms(void)
 	done();
 }
 
+/* Called by mount(8) itself, whose letters are others: -f mounts nothing. */
+static void test_helper(void)
+{
+	char *argv[] = {
+		"/sbin/mount.fuse.cairnfs", "none", "/mnt",	    "-f", "-n", "-v", "-s", "-o",
+		"rw,lowerdir=/a",	    "-t",   "fuse.cairnfs", NULL
+	};
+
+	optind = 0;
+	assert_eq(options_parse(11, argv, &options, &error), 0);
+	assert(options.is_fake && !options.foreground);
+	assert_streq(options.mountpoint, "/mnt");
+	assert_eq(options.n_lowerdirs, 1);
+	done();
+	argv[3] = "-d";
+	optind = 0;
+	refuse(options_parse(11, argv, &options, &error), "unknown option");
+}
+
 static void test_arguments_that_are_wrong(void)
 {
 	refuse(parse("-o", "lowerdir=/a", NULL, NULL, NULL), "mount point");
@@ -423,6 +442,7 @@ static void test_help_names_everything(void)
 int main(void)
 {
 	test_forms();
+	test_helper();
 	test_arguments_that_are_wrong();
 	test_unknown_options_are_named();
 	test_values();
