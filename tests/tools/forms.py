@@ -72,12 +72,14 @@ def write_tree(name, tree):
         at = os.path.join(base, path)
         if tree[path] is None:
             os.mkdir(at, 0o755)
+        elif isinstance(tree[path], tuple):
+            os.symlink(tree[path][0], at)
         else:
             with open(at, "w") as file:
                 file.write(tree[path])
             os.chmod(at, 0o644)
     for path in sorted(tree, reverse=True):
-        os.utime(os.path.join(base, path), (TIME, TIME))
+        os.utime(os.path.join(base, path), (TIME, TIME), follow_symlinks=False)
     os.utime(base, (TIME, TIME))
 
 
@@ -261,11 +263,13 @@ ROOT = [("etc/", b""), ("etc/a", b"one"), ("usr/", b""), ("usr/x", b"x")]
 ROOT_TREE = {"etc": None, "etc/a": "one", "usr": None, "usr/x": "x"}
 for name, more in (("layout", [("srv/", b""), ("srv/oci-layout", b"{}"), ("srv/index.json", b'{"manifests":[]}')]),
                    ("web", [("index.json", b'{"manifests":[]}'), ("manifest.json", b'{"name":"x"}')]),
+                   ("links", [("index.json", ("../../x",)), ("manifest.json", ("../y",)), ("oci-layout", ("oci-layout",)),
+                              ("version", ("manifest.json",))]),
                    ("yaml", [("metadata.yaml", b"x"), ("rootfs/", b""), ("rootfs/a", b"a")]),
                    ("config", [("config.json", b"{}"), ("rootfs/", b""), ("rootfs/a", b"a")])):
     tree = dict(ROOT_TREE)
     for path, content in more:
-        tree[path.rstrip("/")] = None if path.endswith("/") else content.decode()
+        tree[path.rstrip("/")] = None if path.endswith("/") else content if isinstance(content, tuple) else content.decode()
     put("root-%s.tar" % name, make_tar([("./", b"")] + ROOT + more))
     good("root-%s.tar" % name, tree, "root-%s:latest" % name, "-")
 put("root-single.tar", make_tar([("./", b""), ("opt/", b""), ("opt/a", b"1")])) # one directory is no wrapping

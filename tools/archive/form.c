@@ -16,13 +16,21 @@ enum { MAX_DEPTH = 8, MAX_NEEDED = 2, MAX_ALLOWED = 5 };
 
 /* --- those that are read --- */
 
+/* As bundle_find; a link that leads out of the bundle is no file of it, in whatever tree it is. */
+static int find(struct bundle *bundle, const char *name, struct extent *ret)
+{
+	int r = bundle_find(bundle, name, ret);
+
+	return r == -EXDEV || r == -ELOOP ? BUNDLE_ABSENT : r;
+}
+
 /* The first bytes of a file, without the blanks before them, as a string: `room` at most. */
 static int first_bytes(struct bundle *bundle, const char *name, char *text, size_t room)
 {
 	struct extent extent;
 	size_t blanks;
 	ssize_t n;
-	int r = bundle_find(bundle, name, &extent);
+	int r = find(bundle, name, &extent);
 
 	*text = '\0';
 	if (r <= 0)
@@ -59,11 +67,11 @@ static int is_layout(struct bundle *bundle)
 	struct error error;
 	bool has_blobs = false;
 	size_t size;
-	int r = bundle_find(bundle, "index.json", &extent);
+	int r = find(bundle, "index.json", &extent);
 
 	if (r <= 0)
 		return r;
-	r = bundle_find(bundle, "oci-layout", &extent);
+	r = find(bundle, "oci-layout", &extent);
 	if (r != BUNDLE_ABSENT)
 		return r;
 	r = bundle_each_top(bundle, is_blobs, &has_blobs);
