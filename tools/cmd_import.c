@@ -48,12 +48,15 @@ static void print_result(const struct import_result *result)
 	}
 }
 
-/* What the archive has and was not imported is said: a line. */
-static void print_others(const char *path, const struct import_result *result)
+/* What the archive has and was not imported is said, and what could not be kept: a line each. */
+static void print_left_out(const char *source, const struct import_result *result)
 {
 	if (result->others)
-		cmd_fail(&cmd_import, "%s: passed over, as it is no image: %s", path,
+		cmd_fail(&cmd_import, "%s: passed over, as it is no image: %s", source,
 			 result->others);
+	if (result->loss.n > 0)
+		cmd_fail(&cmd_import, "%s: %zu attributes are not kept, the first being %s", source,
+			 result->loss.n, result->loss.first.text);
 }
 
 /* `path` is FILE, DIR or "-"; `asked` what the options say. */
@@ -87,7 +90,7 @@ static int import(const char *path, const struct import_request *asked)
 		return interrupted ? CMD_INTERRUPTED : CMD_FAILED;
 	}
 	print_result(&result);
-	print_others(path, &result);
+	print_left_out(is_stdin ? "standard input" : path, &result);
 	import_result_done(&result);
 	return CMD_OK;
 }
@@ -97,6 +100,7 @@ static int run(int argc, char *argv[])
 	static const struct option options[] = { { "tag", required_argument, NULL, 't' },
 						 { "name", required_argument, NULL, 'n' },
 						 { "platform", required_argument, NULL, 'p' },
+						 { "lossy", no_argument, NULL, 'l' },
 						 { 0 } };
 	struct import_request request = { 0 };
 	cleanup_free char *tag = NULL;
@@ -107,7 +111,10 @@ static int run(int argc, char *argv[])
 	while ((c = cmd_option(&cmd_import, argc, argv, options, &exit_code)) != -1) {
 		if (c == CMD_STOP)
 			return exit_code;
-		*(c == 't' ? &given : c == 'n' ? &request.only : &system) = optarg;
+		if (c == 'l')
+			request.lossy = true;
+		else
+			*(c == 't' ? &given : c == 'n' ? &request.only : &system) = optarg;
 	}
 	if (!cmd_check_operands(&cmd_import, argc, 1, 1))
 		return CMD_USAGE;
@@ -127,7 +134,8 @@ static int run(int argc, char *argv[])
 
 const struct cmd cmd_import = {
 	.name = "import",
-	.args = "[--tag NAME[:TAG]] [--name NAME] [--platform OS/ARCH[/VARIANT]] FILE|DIR|-",
+	.args = "[--tag NAME[:TAG]] [--name NAME] [--platform OS/ARCH[/VARIANT]] [--lossy]\n"
+		"                    FILE|DIR|-",
 	.summary = "bring an image archive or a root filesystem tarball into the store",
 	.help = "Reads an archive of docker save, podman save or skopeo, an OCI archive or layout\n"
 		"directory, or the tarball of a root filesystem, plain or compressed with gzip,\n"
@@ -136,6 +144,7 @@ const struct cmd cmd_import = {
 		"  --tag NAME[:TAG]  call it so, rather than as the archive or the file does\n"
 		"  --name NAME       only the image that the archive calls so, or its digest\n"
 		"  --platform OS/ARCH[/VARIANT]\n"
-		"                    the image for that, rather than the best for this machine",
+		"                    the image for that, rather than the best for this machine\n"
+		"  --lossy           go on where the store can hold no capabilities and ACLs",
 	.run = run,
 };

@@ -30,11 +30,11 @@ layer_refused "'\.\./evil': refused: '\.\.' in its name" file ../evil x
 layer_refused "'a/\.\./\.\./evil': refused" file a/../../evil x
 layer_refused "'\.\./evil': refused" pax path ../evil file a x
 layer_refused "'a': .*Invalid argument" symlink a ''
-layer_refused "'a/x': refused: its parent a is a symbolic link" symlink a "$outside" file a/x x
-layer_refused "'a/b/x': refused: its parent b is a symbolic link" dir a symlink a/b ../.. file a/b/x x
-layer_refused "'a/x': refused: its parent a is a symbolic link" symlink a "$outside" dir a/x
-layer_refused "'a/.wh.secret': refused: its parent a is a symbolic link" symlink a "$outside" file a/.wh.secret ""
-layer_refused "'a/.wh..wh..opq': refused: its parent a is a symbolic link" symlink a "$outside" file a/.wh..wh..opq ""
+layer_refused "'a/x': refused: its parent is a whiteout" symlink a .wh.d file a/x x
+layer_refused "'a/x': Too many levels of symbolic links" symlink a a file a/x x
+layer_refused "'h': refused: a hard link to 'a/x': Too many levels of symbolic links" symlink a a/b link h a/x
+layer_refused "'a/(e/)*x': File name too long" pax linkpath "$(printf 'd/%.0s' $(seq 2047))" symlink a long \
+	pax path "a/$(printf 'e/%.0s' $(seq 50))x" file a/x x
 layer_refused "'a/x': refused: its parent a is no directory" file a x file a/x y
 layer_refused "'a': refused: a hard link to '\.\./secret'" link a ../secret
 layer_refused "'a': refused: a hard link to '.*/secret': No such file" link a "$outside/secret"
@@ -58,6 +58,26 @@ layer_refused "'s'" pax GNU.sparse.major 1 pax GNU.sparse.minor 0 pax GNU.sparse
 '
 
 # ---- contained ----
+"$MKTAR" symlink a "$outside" file a/x x dir a/d link a/h a/x file a/.wh.secret "" dir b symlink b/c ../../../.. symlink b/up .. \
+	file "b/c$outside/new" n file b/up/y y symlink p /proc/self/root file p/z z symlink p2 /proc/self/fd file p2/0 z \
+	>"$TMP/through.tar"
+cairn import "$TMP/through.tar" >"$TMP/out"
+b=$(branch through:latest 0)
+[ "$(ls "$outside")" = secret ] || fail "a link led outside: $(ls "$outside")"
+[ "$(cat "$b$outside/x" "$b$outside/h" "$b$outside/new" "$b/y" "$b/proc/self/root/z" "$b/proc/self/fd/0")" = xxnyzz ] ||
+	fail "links were not followed inside"
+[ "$(stat -c %F "$b$outside/secret")" = "character special file" ] || fail "a whiteout by way of a link"
+"$MKTAR" dir d file d/secret "below" >"$TMP/low.tar"
+"$MKTAR" symlink l d file l/.wh..wh..opq "" symlink m d file m/.wh.secret "" link h m/secret >"$TMP/high.tar"
+rm -rf "$TMP/layout"
+oci_layout "$TMP/layout" 1 gzip "$TMP/low.tar" "$TMP/high.tar"
+refused "'h': refused: a hard link to 'm/secret': No such file" "$TMP/layout"
+"$MKTAR" symlink l d file l/.wh..wh..opq "" symlink m d file m/.wh.secret "" >"$TMP/high.tar"
+rm -rf "$TMP/layout"
+oci_layout "$TMP/layout" 1 gzip "$TMP/low.tar" "$TMP/high.tar"
+cairn import --tag marked "$TMP/layout" >"$TMP/out"
+[ "$(cat "$(branch marked:latest 0)/d/secret")" = below ] || fail "a mark by way of a link changed the layer below"
+
 "$MKTAR" file "$outside/secret" "mine" symlink out "$outside" symlink out "$outside" link hard out file out "a file now" \
 	file a 1 file a 2 dir a file a/b 3 file ./a/./b 4 >"$TMP/odd.tar"
 cairn import "$TMP/odd.tar" >"$TMP/out"

@@ -7,6 +7,12 @@
  *
  * Only filters that run inside the process are enabled: libarchive would
  * start programs for some others.
+ *
+ * zstd is undone before libarchive sees it (unzstd.h).  Zeros behind the data,
+ * as tapes and block devices leave them, are no part of what is packed:
+ * libarchive passes over them behind gzip and bzip2, but fails for xz, and
+ * with the last of the data undelivered, where they are no multiple of four.
+ * An xz file does not end in a zero, so there they are kept from it.
  */
 #include "archive/stream.h"
 
@@ -14,35 +20,46 @@
 #include <archive_entry.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "archive/unzstd.h"
 #include "base/cleanup.h"
 
-enum { BLOCK = 256 << 10 };
+enum { BLOCK = 256 << 10, ZEROS = 64 << 10 };
+
+enum form { AS_IS, XZ, ZSTD };
 
 struct stream {
 	struct extent extent;
 	const struct watch *watch;
 	struct error *error;
 	struct archive *raw;
+	enum form form;
+	struct unzstd *unzstd; /* of ZSTD */
 	struct hasher *blob, *content;
 	bool is_plain; /* not compressed: the content is the blob */
 	int failure; /* of the reading callback: a negative errno */
 	bool at_end;
 	char block[BLOCK];
+	size_t ready; /* bytes of the block that were read and not given yet */
+	uint64_t zeros; /* of XZ: read before those and not given */
 };
 
-static ssize_t read_some(struct stream *stream)
+/* Reads into the block from `at` on. */
+static ssize_t read_some(struct stream *stream, size_t at)
 {
 	struct extent *extent = &stream->extent;
-	size_t want = extent->size < BLOCK ? (size_t)extent->size : BLOCK;
+	size_t room = BLOCK - at;
+	size_t want = extent->size < room ? (size_t)extent->size : room;
 	ssize_t n;
 
 	if (want == 0)
 		return 0;
 	do {
-		n = extent->offset < 0 ? read(extent->fd, stream->block, want)
-				       : pread(extent->fd, stream->block, want, extent->offset);
+		n = extent->offset < 0
+			    ? read(extent->fd, stream->block + at, want)
+			    : pread(extent->fd, stream->block + at, want, extent->offset);
 	} while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return -errno;
@@ -53,25 +70,83 @@ static ssize_t read_some(struct stream *stream)
 	return n;
 }
 
+/* Reads more into the block, from `at` on: how much, or negative errno, which is also noted. */
+static ssize_t read_block(struct stream *stream, size_t at)
+{
+	ssize_t n = read_some(stream, at);
+
+	if (n < 0)
+		return stream->failure = (int)n;
+	hasher_update(stream->blob, stream->block + at, (size_t)n);
+	if (stream->watch && stream->watch->step(stream->watch->context, (uint64_t)n) != 0)
+		return stream->failure = -ECANCELED;
+	return n;
+}
+
+/* The next bytes as they are stored. */
+static ssize_t give_stored(void *context, const void **ret)
+{
+	struct stream *stream = context;
+	ssize_t n = stream->ready > 0 ? (ssize_t)stream->ready : read_block(stream, 0);
+
+	stream->ready = 0;
+	*ret = stream->block;
+	return n;
+}
+
+static size_t size_without_zeros(const char *data, size_t size)
+{
+	while (size > 0 && data[size - 1] == 0)
+		size--;
+	return size;
+}
+
+/* The same without the zeros at the end of all. */
+static ssize_t give_unpadded(struct stream *stream, const void **ret)
+{
+	static const char zeros[ZEROS];
+	uint64_t before = stream->zeros;
+	const void *data;
+	size_t size;
+	ssize_t n;
+
+	for (;;) {
+		n = give_stored(stream, &data);
+		if (n <= 0)
+			return n;
+		size = size_without_zeros(data, (size_t)n);
+		if (size > 0)
+			break;
+		before += (uint64_t)n;
+	}
+	stream->zeros = before;
+	if (before > 0) {
+		stream->ready = (size_t)n;
+		n = before < ZEROS ? (ssize_t)before : ZEROS;
+		stream->zeros -= (uint64_t)n;
+		*ret = zeros;
+		return n;
+	}
+	stream->zeros = (uint64_t)n - size;
+	*ret = data;
+	return (ssize_t)size;
+}
+
 /* libarchive's reading callback. */
 static ssize_t give(struct archive *raw, void *context, const void **ret)
 {
 	struct stream *stream = context;
-	ssize_t n = read_some(stream);
+	const char *words = NULL;
+	ssize_t n;
 
-	if (n < 0) {
-		stream->failure = (int)n;
-		archive_set_error(raw, (int)-n, "Cannot read");
-		return ARCHIVE_FATAL;
-	}
-	hasher_update(stream->blob, stream->block, (size_t)n);
-	if (stream->watch && stream->watch->step(stream->watch->context, (uint64_t)n) != 0) {
-		stream->failure = -ECANCELED;
-		archive_set_error(raw, ECANCELED, "Interrupted");
-		return ARCHIVE_FATAL;
-	}
-	*ret = stream->block;
-	return n;
+	if (stream->form == ZSTD)
+		n = unzstd_read(stream->unzstd, ret, &words);
+	else
+		n = stream->form == XZ ? give_unpadded(stream, ret) : give_stored(stream, ret);
+	if (n >= 0)
+		return n;
+	archive_set_error(raw, (int)-n, "zstd: %s", words ? words : "the stream failed");
+	return ARCHIVE_FATAL;
 }
 
 static int fail(struct stream *stream)
@@ -91,6 +166,7 @@ void stream_free(struct stream *stream)
 	if (!stream)
 		return;
 	archive_read_free(stream->raw);
+	unzstd_free(stream->unzstd);
 	hasher_free(stream->blob);
 	hasher_free(stream->content);
 	free(stream);
@@ -109,12 +185,31 @@ static int set_up(struct stream *stream)
 	if (!stream->raw)
 		return -ENOMEM;
 	archive_read_support_filter_gzip(stream->raw);
-	archive_read_support_filter_zstd(stream->raw);
 	archive_read_support_filter_xz(stream->raw);
 	archive_read_support_filter_bzip2(stream->raw);
 	archive_read_support_format_raw(stream->raw);
 	archive_read_support_format_empty(stream->raw);
 	return 0;
+}
+
+/* Reads as much as it takes to tell what form the data have. */
+static int recognise(struct stream *stream)
+{
+	static const char xz[] = { '\xfd', '7', 'z', 'X', 'Z', '\0' };
+	ssize_t n;
+
+	do { /* a pipe may give less than that at once */
+		n = read_block(stream, stream->ready);
+		if (n < 0)
+			return (int)n;
+		stream->ready += (size_t)n;
+	} while (n > 0 && stream->ready < sizeof(xz));
+	if (stream->ready >= sizeof(xz) && memcmp(stream->block, xz, sizeof(xz)) == 0)
+		stream->form = XZ;
+	if (!unzstd_knows(stream->block, stream->ready))
+		return 0;
+	stream->form = ZSTD;
+	return unzstd_new(give_stored, stream, &stream->unzstd);
 }
 
 int stream_open(const struct extent *extent, const struct watch *watch, struct error *error,
@@ -132,13 +227,18 @@ int stream_open(const struct extent *extent, const struct watch *watch, struct e
 	}
 	if (r < 0)
 		return error_errno(error, r, "cannot start to read");
+	r = recognise(stream);
+	if (r < 0)
+		return stream->failure < 0 ? fail(stream)
+					   : error_errno(error, r, "cannot start to read");
 	if (archive_read_open(stream->raw, stream, NULL, give, NULL) < ARCHIVE_WARN)
 		return fail(stream);
 	r = archive_read_next_header(stream->raw, &entry);
 	if (r < ARCHIVE_WARN)
 		return fail(stream);
 	stream->at_end = r == ARCHIVE_EOF;
-	stream->is_plain = archive_filter_code(stream->raw, 0) == ARCHIVE_FILTER_NONE;
+	stream->is_plain = stream->form == AS_IS &&
+			   archive_filter_code(stream->raw, 0) == ARCHIVE_FILTER_NONE;
 	*ret = take_ptr(stream);
 	return 0;
 }
@@ -174,7 +274,7 @@ static int read_rest(struct stream *stream)
 		;
 	if (n < 0)
 		return (int)n;
-	while ((n = give(stream->raw, stream, &data)) > 0)
+	while ((n = give_stored(stream, &data)) > 0)
 		;
 	return n < 0 ? fail(stream) : 0;
 }

@@ -164,6 +164,7 @@ static int take_unpacked(struct import *import, const struct unpacked *unpacked)
 	if (r < 0)
 		return error_errno(import->error, r, "the archive cannot be unpacked");
 	import->done = import->total = 0;
+	*import->site.loss = (struct loss){ 0 }; /* members of the archive need no attributes */
 	return read_manifests(import, (enum form)form);
 }
 
@@ -276,6 +277,8 @@ static int run(struct import *import, struct import_result *result)
 	if (r < 0)
 		return error_errno(import->error, r, "store %s cannot hold layers",
 				   import->store->path);
+	import->site.lossy = import->request->lossy;
+	import->site.loss = &result->loss;
 	r = read_source(import);
 	if (r == 0)
 		r = choose_all_tags(import, result);

@@ -10,9 +10,11 @@
 #ifndef IMPORT_IMPORT_H
 #define IMPORT_IMPORT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "layer/loss.h"
 #include "store/store.h"
 #include "value/digest.h"
 #include "value/error.h"
@@ -32,6 +34,7 @@ struct import_request {
 	const struct platform *platform; /* that is asked for; NULL: the machine's */
 	const char
 		*only; /* the one image of the archive that is wanted, as it calls it; NULL: all */
+	bool lossy; /* go on without attributes about rights where there are none */
 	const struct import_watch *watch; /* or NULL */
 };
 
@@ -46,6 +49,7 @@ struct import_result {
 	struct imported *images;
 	size_t n_images;
 	char *others; /* what else the archive has, in words; NULL: nothing */
+	struct loss loss; /* attributes that could not be kept */
 };
 
 /* On failure `error` names the entry, blob or document and the reason. */

@@ -11,12 +11,19 @@
 #include <errno.h>
 #include <linux/posix_acl.h>
 #include <linux/posix_acl_xattr.h>
-#include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 
-static unsigned int tag_of(int tag)
+/* One entry as it is gathered; its name follows. */
+struct gathered {
+	uint16_t tag, permissions;
+	uint32_t id;
+	uint32_t name_size; /* with its NUL; 0: it has a number, or needs none */
+};
+
+static uint16_t tag_of(int tag)
 {
 	switch (tag) {
 	case ARCHIVE_ENTRY_ACL_USER_OBJ:
@@ -34,6 +41,59 @@ static unsigned int tag_of(int tag)
 	}
 }
 
+/* Adds an entry to a block that has `room` bytes. */
+static int add(struct acl *acl, size_t *room, struct gathered item, const char *name)
+{
+	size_t size = acl->size + sizeof(item) + item.name_size;
+
+	if (size > *room) {
+		void *more = realloc(acl->data, 2 * size);
+
+		if (!more)
+			return -ENOMEM;
+		acl->data = more;
+		*room = 2 * size;
+	}
+	memcpy((char *)acl->data + acl->size, &item, sizeof(item));
+	if (item.name_size > 0)
+		memcpy((char *)acl->data + acl->size + sizeof(item), name, item.name_size);
+	acl->size = size;
+	return 0;
+}
+
+int acl_gather(struct archive_entry *entry, int type, struct acl *ret)
+{
+	int count = archive_entry_acl_reset(entry, type);
+	int found_type, permset, tag, qual, r = 0;
+	struct acl acl = { 0 };
+	size_t room = 0;
+	const char *name;
+
+	for (int n = 0; r == 0 && n < count; n++) {
+		struct gathered item = { 0 };
+
+		if (archive_entry_acl_next(entry, type, &found_type, &permset, &tag, &qual,
+					   &name) != ARCHIVE_OK)
+			break;
+		item.tag = tag_of(tag);
+		item.permissions = (uint16_t)(permset & 7);
+		item.id = ACL_UNDEFINED_ID;
+		if (item.tag == ACL_USER || item.tag == ACL_GROUP) {
+			if (qual < 0 && (!name || !*name))
+				continue;
+			item.id = (uint32_t)qual;
+			item.name_size = qual < 0 ? (uint32_t)strlen(name) + 1 : 0;
+			acl.has_names |= qual < 0;
+		}
+		r = add(&acl, &room, item, name);
+	}
+	if (r < 0)
+		free(acl.data);
+	else
+		*ret = acl;
+	return r;
+}
+
 static int compare(const void *a, const void *b)
 {
 	const struct posix_acl_xattr_entry *x = a, *y = b;
@@ -44,37 +104,67 @@ static int compare(const void *a, const void *b)
 	return le32toh(x->e_id) < le32toh(y->e_id) ? -1 : le32toh(x->e_id) > le32toh(y->e_id);
 }
 
-int acl_encode(struct archive_entry *entry, int type, void **ret, size_t *ret_size)
+int acl_encode(const void *data, size_t size, const struct accounts *users,
+	       const struct accounts *groups, void **ret, size_t *ret_size)
 {
-	int count = archive_entry_acl_reset(entry, type);
-	cleanup_free struct posix_acl_xattr_header *value = NULL;
-	struct posix_acl_xattr_entry *entries;
-	int found_type, permset, tag, qual, n = 0;
-	const char *name;
+	const char *at = data, *end = at + size;
+	struct posix_acl_xattr_header *value = malloc(sizeof(*value) +
+						      size / sizeof(struct gathered) *
+							      sizeof(struct posix_acl_xattr_entry));
+	struct posix_acl_xattr_entry *entries = (void *)(value + 1);
+	struct gathered item;
+	size_t n = 0;
 
-	*ret = NULL;
-	*ret_size = 0;
-	if (count <= 0)
-		return 0;
-	value = malloc(sizeof(*value) + (size_t)count * sizeof(*entries));
 	if (!value)
 		return -ENOMEM;
 	value->a_version = htole32(POSIX_ACL_XATTR_VERSION);
-	entries = (void *)(value + 1);
-	while (n < count && archive_entry_acl_next(entry, type, &found_type, &permset, &tag, &qual,
-						   &name) == ARCHIVE_OK) {
-		bool has_id = tag == ARCHIVE_ENTRY_ACL_USER || tag == ARCHIVE_ENTRY_ACL_GROUP;
+	for (; at < end; at += sizeof(item) + item.name_size) {
+		memcpy(&item, at, sizeof(item));
+		if (item.name_size > 0) {
+			const struct accounts *known = item.tag == ACL_USER ? users : groups;
+			int64_t id = known ? accounts_find(known, at + sizeof(item)) : -1;
 
-		if (has_id && qual < 0)
-			continue;
+			if (id < 0)
+				continue;
+			item.id = (uint32_t)id;
+		}
 		entries[n++] = (struct posix_acl_xattr_entry){
-			.e_tag = htole16((uint16_t)tag_of(tag)),
-			.e_perm = htole16((uint16_t)(permset & 7)),
-			.e_id = htole32(has_id ? (uint32_t)qual : ACL_UNDEFINED_ID),
+			.e_tag = htole16(item.tag),
+			.e_perm = htole16(item.permissions),
+			.e_id = htole32(item.id),
 		};
 	}
-	qsort(entries, (size_t)n, sizeof(*entries), compare);
-	*ret_size = sizeof(*value) + (size_t)n * sizeof(*entries);
-	*ret = take_ptr(value);
+	qsort(entries, n, sizeof(*entries), compare);
+	*ret = value;
+	*ret_size = sizeof(*value) + n * sizeof(*entries);
 	return 0;
+}
+
+/* The permissions of the entry with that tag, or -1. */
+static int permissions_of(const void *value, size_t size, unsigned int tag)
+{
+	struct posix_acl_xattr_entry entry;
+
+	for (size_t at = sizeof(struct posix_acl_xattr_header); at + sizeof(entry) <= size;
+	     at += sizeof(entry)) {
+		memcpy(&entry, (const char *)value + at, sizeof(entry));
+		if (le16toh(entry.e_tag) == tag)
+			return le16toh(entry.e_perm) & 7;
+	}
+	return -1;
+}
+
+int acl_group_permissions(const void *value, size_t size)
+{
+	int group = permissions_of(value, size, ACL_GROUP_OBJ);
+	int mask = permissions_of(value, size, ACL_MASK);
+
+	return group >= 0 && mask >= 0 ? group & mask : group;
+}
+
+int acl_shown_permissions(const void *value, size_t size)
+{
+	int mask = permissions_of(value, size, ACL_MASK);
+
+	return mask >= 0 ? mask : permissions_of(value, size, ACL_GROUP_OBJ);
 }

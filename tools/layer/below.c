@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "value/entry_name.h"
 
 int below_begin(struct below *below, const int layers[], size_t n_layers)
 {
@@ -46,24 +47,59 @@ void below_done(struct below *below)
 	fdcache_done(&below->fds);
 }
 
-int below_find(const int layers[], size_t n_layers, const char *path, int *ret)
+/*
+ * Goes down `path` and opens its end; BELOW_LINK: there is a symbolic link on the way or at the
+ * end, and *ret_link, allocated, is the path with that one followed.
+ */
+enum { BELOW_LINK = BELOW_FOUND + 1, MAX_LINKS = 40 };
+static int walk(const int layers[], size_t n_layers, const char *path, char **ret_link, int *ret)
 {
 	cleanup_below struct below below = { 0 };
 	cleanup_fd int fd = -1;
 	int r = below_begin(&below, layers, n_layers);
+	size_t end = 0;
 
 	if (r < 0)
 		return r;
 	do {
-		size_t length = strcspn(path, "/");
-		cleanup_free char *name = strndup(path, length);
+		size_t length = strcspn(path + end, "/");
+		cleanup_free char *name = strndup(path + end, length);
+		cleanup_free char *link = NULL;
 
 		if (fd >= 0)
 			close(take_fd(&fd));
 		r = name ? below_step(&below, name, &fd) : -ENOMEM;
-		path += length + (path[length] == '/');
-	} while (r == BELOW_FOUND && *path);
+		end += length;
+		if (r == BELOW_FOUND && ret_link && fd_readlink(fd, NULL, &link) >= 0) {
+			r = entry_name_lead(path, end, link, ret_link);
+			return r < 0 ? r : BELOW_LINK;
+		}
+		end += path[end] == '/';
+	} while (r == BELOW_FOUND && path[end]);
 	if (r == BELOW_FOUND)
 		*ret = take_fd(&fd);
 	return r;
+}
+
+int below_find(const int layers[], size_t n_layers, const char *path, int *ret)
+{
+	return walk(layers, n_layers, path, NULL, ret);
+}
+
+int below_follow(const int layers[], size_t n_layers, const char *path, int *ret)
+{
+	cleanup_free char *now = strdup(path);
+
+	for (int i = 0; now && i <= MAX_LINKS; i++) {
+		char *next = NULL;
+		int r = walk(layers, n_layers, now, &next, ret);
+
+		if (r != BELOW_LINK)
+			return r;
+		free(now);
+		now = next;
+		if (!*now)
+			return BELOW_ABSENT;
+	}
+	return now ? -ELOOP : -ENOMEM;
 }

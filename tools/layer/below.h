@@ -41,4 +41,7 @@ void below_done(struct below *below);
 /* Looks a clean path up from the root, as below_step does names; BELOW_FOUND and so on. */
 int below_find(const int layers[], size_t n_layers, const char *path, int *ret);
 
+/* The same, but symbolic links are followed, with the root of the layers for root. -ELOOP. */
+int below_follow(const int layers[], size_t n_layers, const char *path, int *ret);
+
 #endif

@@ -161,6 +161,15 @@ static int make(struct layer_tree *tree, struct new_object *object, bool *ret_st
 	return r < 0 ? -errno : fd_open(object->parent, object->name, O_PATH, 0);
 }
 
+static int apply_meta(struct layer_tree *tree, struct new_object *object, int fd, bool stands_in)
+{
+	int r = meta_apply(&object->meta, fd, tree->site, stands_in, tree->error);
+
+	if (r == 0 && meta_has_names(&object->meta))
+		r = layer_tree_later(tree, object->path, fd, &object->meta);
+	return r;
+}
+
 static int add_object(struct layer_tree *tree, struct new_object *object)
 {
 	bool stands_in, has_old = tree->file_marks;
@@ -185,7 +194,7 @@ static int add_object(struct layer_tree *tree, struct new_object *object)
 		if (r < 0)
 			return r;
 	}
-	return meta_apply(&object->meta, fd, tree->site->privileged, stands_in, tree->error);
+	return apply_meta(tree, object, fd, stands_in);
 }
 
 static int add_directory(struct layer_tree *tree, struct new_object *object)
@@ -199,7 +208,7 @@ static int add_directory(struct layer_tree *tree, struct new_object *object)
 		r = layer_tree_mkdir(tree, object->parent, object->name, &fd);
 	if (r < 0)
 		return error_errno(tree->error, r, "cannot be made");
-	r = meta_apply(&object->meta, fd, tree->site->privileged, false, tree->error);
+	r = meta_apply(&object->meta, fd, tree->site, false, tree->error);
 	return r < 0 ? r : layer_tree_later(tree, object->path, fd, &object->meta);
 }
 
@@ -240,7 +249,7 @@ static int add_link(struct layer_tree *tree, struct new_object *object, const ch
 	if (r < 0)
 		return error_errno(tree->error, r, "cannot be linked to '%s'", target);
 	object->meta.mode = (object->meta.mode & 07777) | (st.st_mode & S_IFMT);
-	return meta_apply(&object->meta, fd, tree->site->privileged, false, tree->error);
+	return apply_meta(tree, object, fd, false);
 }
 
 /* `.wh.NAME` and its kin. */
@@ -269,13 +278,24 @@ static bool is_aufs_record(const char *path)
 	return false;
 }
 
-static bool is_below_mark(const char *path)
+/* Whether a path is that of a file which AUFS kept for its other names to link to. */
+static bool is_plink(const char *path)
 {
-	for (const char *slash = path; (slash = strchr(slash, '/')); path = ++slash) {
-		if (whiteout_is_mark_name(path))
-			return true;
-	}
-	return false;
+	static const char prefix[] = LAYER_PLINKS "/";
+
+	return strncmp(path, prefix, strlen(prefix)) == 0 && !strchr(path + strlen(prefix), '/');
+}
+
+/* It waits where no entry can be, for links to it, and loses that name in the end. */
+static int add_plink(struct layer_tree *tree, struct new_object *object)
+{
+	cleanup_fd int fd = -1;
+	int r = layer_tree_plinks(tree, &fd);
+
+	if (r < 0)
+		return error_errno(tree->error, r, "cannot be kept");
+	object->parent = fd;
+	return add_object(tree, object);
 }
 
 static int dispatch(struct layer_tree *tree, struct new_object *object)
@@ -302,35 +322,51 @@ static int refuse_name(struct layer_tree *tree, const char *raw, int r, const ch
 	return error_within(tree->error, r, "'%s'", raw);
 }
 
+/* Makes what the entry says at the clean path `*path`, which is replaced where it leads through
+ * links. */
+static int place(struct layer_tree *tree, struct new_object *object, char **path)
+{
+	int r = 0;
+
+	if (layer_path_is_below_mark(*path))
+		return error_set(tree->error, -EINVAL, "refused: its parent is a whiteout");
+	if (**path)
+		r = layer_tree_parent(tree, path, &object->parent);
+	else if (!S_ISDIR(object->meta.mode))
+		r = error_set(tree->error, -EINVAL, "refused: the root is no directory");
+	object->path = *path;
+	object->name = entry_name_last(*path);
+	return r < 0 ? r : dispatch(tree, object);
+}
+
 static int add_entry(struct layer_tree *tree, struct archive *archive, struct archive_entry *entry,
 		     struct layer_summary *summary)
 {
 	struct new_object object = { .archive = archive, .entry = entry, .parent = tree->root };
 	const char *raw = archive_entry_pathname(entry);
 	cleanup_free char *path = NULL;
+	bool is_record;
 	int r;
 
 	if (!raw)
 		return error_set(tree->error, -EINVAL, "an entry has no name that can be read");
 	r = entry_name_clean(raw, &path);
 	if (r < 0)
-		return refuse_name(tree, raw, r, r == -EXDEV ? "'..' in its name" : strerror(-r));
+		return refuse_name(tree, raw, r,
+				   r == -EXDEV ? "'..' in its name leads out of the archive"
+					       : strerror(-r));
 	if (strlen(path) > LAYER_MAX_PATH)
 		return refuse_name(tree, raw, -ENAMETOOLONG, "a path of more than 65535 bytes");
-	if (is_aufs_record(path))
+	is_record = is_aufs_record(path);
+	if (is_record && (!is_plink(path) || archive_entry_filetype(entry) != AE_IFREG ||
+			  archive_entry_hardlink(entry)))
 		return 0;
 	object.path = path;
 	object.name = entry_name_last(path);
 	tree->error->text[0] = '\0';
 	r = meta_read(entry, tree->error, &object.meta);
-	if (r == 0 && is_below_mark(path))
-		r = error_set(tree->error, -EINVAL, "refused: its parent is a whiteout");
-	if (r == 0 && *path)
-		r = layer_tree_parent(tree, path, &object.parent);
-	else if (r == 0 && !S_ISDIR(object.meta.mode))
-		r = error_set(tree->error, -EINVAL, "refused: the root is no directory");
 	if (r == 0)
-		r = dispatch(tree, &object);
+		r = is_record ? add_plink(tree, &object) : place(tree, &object, &path);
 	if (r < 0 && !tree->error->text[0])
 		error_set(tree->error, r, "%s", strerror(-r));
 	if (r < 0)
@@ -379,7 +415,7 @@ static int begin(struct layer_tree *tree)
 	struct meta meta = meta_of_missing_directory();
 	cleanup_fd int fd = fd_open(tree->root, ".", O_PATH | O_DIRECTORY, 0);
 
-	return fd < 0 ? fd : meta_apply(&meta, fd, tree->site->privileged, false, tree->error);
+	return fd < 0 ? fd : meta_apply(&meta, fd, tree->site, false, tree->error);
 }
 
 int layer_unpack(struct stream *stream, int dirfd, const struct layer_site *site, const int below[],

@@ -6,8 +6,10 @@
  * The archive's whiteouts (`.wh.NAME`, `.wh..wh..opq`) become marks of the
  * store's style.  They speak of lower layers only, so a name that stands
  * beside its own whiteout stays, and as a directory becomes opaque.  A later
- * entry of the same name replaces an earlier one.  Nothing is ever made,
- * opened or linked outside the branch, and no symbolic link is followed.
+ * entry of the same name replaces an earlier one.  A symbolic link that the
+ * layer itself has made is followed where it is the parent of an entry, or of
+ * a hard link's target, with the branch for root: nothing is ever made, opened
+ * or linked outside the branch.
  */
 #ifndef LAYER_LAYER_H
 #define LAYER_LAYER_H
@@ -18,6 +20,7 @@
 
 #include "archive/stream.h"
 #include "branch/whiteout.h"
+#include "layer/loss.h"
 #include "value/error.h"
 
 /*
@@ -31,9 +34,12 @@ struct layer_site {
 	struct whiteout_style style;
 	/* Owners and device nodes can be set: a failure to do so is a failure. */
 	bool privileged;
+	/* These are the caller's to set. */
+	bool lossy; /* a filesystem without attributes is no failure, whatever they say */
+	struct loss *loss; /* notes attributes that could not be kept; NULL: nobody asks */
 };
 
-/* Finds out by trying, in the scratch directory `dirfd`. */
+/* Finds out by trying, in the scratch directory `dirfd`; not lossy. */
 int layer_probe(int dirfd, struct layer_site *ret);
 
 struct layer_summary {

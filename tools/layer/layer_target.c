@@ -25,24 +25,10 @@ static bool is_not_a_mark(const char *name)
 	return !whiteout_is_private_xattr(name);
 }
 
-/* This layer and those below it, topmost first: a mark of this one hides what is below. */
-static int all_layers(const struct layer_tree *tree, int **ret)
-{
-	int *layers = malloc((tree->n_below + 1) * sizeof(int));
-
-	if (!layers)
-		return -ENOMEM;
-	layers[0] = tree->root;
-	if (tree->n_below > 0)
-		memcpy(layers + 1, tree->below, tree->n_below * sizeof(int));
-	*ret = layers;
-	return 0;
-}
-
 static int find_shown(struct layer_tree *tree, const char *path, int *ret)
 {
 	cleanup_free int *layers = NULL;
-	int r = all_layers(tree, &layers);
+	int r = layer_tree_all(tree, &layers);
 
 	return r < 0 ? r : below_find(layers, tree->n_below + 1, path, ret);
 }
@@ -96,7 +82,7 @@ static int copy_parents(struct layer_tree *tree, const char *path, int *ret)
 	cleanup_fd int at = fd_open(tree->root, ".", O_PATH | O_DIRECTORY, 0);
 	cleanup_free int *layers = NULL;
 	cleanup_below struct below below = { 0 };
-	int r = all_layers(tree, &layers);
+	int r = layer_tree_all(tree, &layers);
 
 	if (r < 0)
 		return r;
@@ -179,13 +165,45 @@ static int borrow(struct layer_tree *tree, const char *path, int from)
 	return copy_special(from, &st, dirfd, name);
 }
 
-int layer_tree_target(struct layer_tree *tree, const char *path, int *ret)
+/* What is a mark is no object; but of AUFS's records a layer may have brought some. */
+static bool is_mark(const struct layer_tree *tree, const char *path)
 {
-	cleanup_fd int fd = fd_open_beneath(tree->root, path, O_PATH | O_NOFOLLOW);
+	static const char plinks[] = LAYER_PLINKS "/";
+
+	if (tree->has_plinks && strncmp(path, plinks, strlen(plinks)) == 0)
+		return false;
+	return layer_path_is_below_mark(path) || whiteout_is_mark_name(entry_name_last(path));
+}
+
+/* Opens what this layer has at `*path`, which is replaced where it leads through links. */
+static int open_own(struct layer_tree *tree, char **path)
+{
+	int fd = fd_open_beneath(tree->root, *path, O_PATH | O_NOFOLLOW);
+	char *found;
+	int r;
+
+	if (fd != -ELOOP && fd != -ENOTDIR)
+		return fd;
+	r = layer_tree_follow(tree, *path, &found);
+	if (r < 0)
+		return r;
+	free(*path);
+	*path = found;
+	return fd_open_beneath(tree->root, *path, O_PATH | O_NOFOLLOW);
+}
+
+int layer_tree_target(struct layer_tree *tree, const char *given, int *ret)
+{
+	cleanup_free char *path = strdup(given);
+	cleanup_fd int fd = path ? open_own(tree, &path) : -ENOMEM;
 	cleanup_fd int from = -1;
 	struct stat st;
 	int r;
 
+	if (fd == -ENOMEM || fd == -ELOOP)
+		return fd;
+	if (is_mark(tree, path))
+		return -ENOENT;
 	if (fd >= 0) {
 		r = fd_stat(fd, NULL, &st);
 		if (r < 0 || whiteout_is(fd, &st))

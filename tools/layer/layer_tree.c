@@ -3,7 +3,8 @@
  * Every path of the archive is walked from the branch's root, a descriptor,
  * by openat2 beneath it and without symbolic links.  Where that fails the
  * components are taken one at a time: a missing one is made, a whiteout gives
- * way, and anything else that is no directory is the archive's fault.
+ * way, a symbolic link has the path resolved anew (layer_link), and anything
+ * else that is no directory is the archive's fault.
  */
 #include "layer/layer_tree.h"
 
@@ -58,9 +59,16 @@ static void forget_parent(struct layer_tree *tree)
 	free(take_ptr(tree->parent_path));
 }
 
+static void forget_links(struct layer_tree *tree)
+{
+	free(take_ptr(tree->linked_path));
+	free(take_ptr(tree->linked_to));
+}
+
 void layer_tree_done(struct layer_tree *tree)
 {
 	forget_parent(tree);
+	forget_links(tree);
 	if (tree->late)
 		fclose(tree->late);
 }
@@ -142,6 +150,7 @@ int layer_tree_clear(struct layer_tree *tree, int parent, const char *name, bool
 		return r;
 	if (S_ISDIR(st.st_mode) && is_dir)
 		return LAYER_WAY_DIRECTORY;
+	forget_links(tree); /* it may be one of them, or on their way */
 	if (!S_ISDIR(st.st_mode)) {
 		hid = unhidden || whiteout_is_at(parent, name, &st);
 		if (unlinkat(parent, name, 0) < 0)
@@ -181,7 +190,8 @@ int layer_tree_mkdir(struct layer_tree *tree, int parent, const char *name, int 
 	return 0;
 }
 
-/* Opens or makes one directory on the way to an entry. */
+/* Opens or makes one directory on the way to an entry; WAY_LINK: it is a symbolic link. */
+enum { WAY_LINK = 1 };
 static int enter(struct layer_tree *tree, int dirfd, const char *name, int *ret)
 {
 	cleanup_fd int fd = -1;
@@ -189,9 +199,11 @@ static int enter(struct layer_tree *tree, int dirfd, const char *name, int *ret)
 	struct meta meta;
 	int r = fd_stat(dirfd, name, &st);
 
+	if (r == 0 && S_ISLNK(st.st_mode))
+		return WAY_LINK;
 	if (r == 0 && !S_ISDIR(st.st_mode) && !whiteout_is_at(dirfd, name, &st))
-		return error_set(tree->error, -ENOTDIR, "refused: its parent %s is %s", name,
-				 S_ISLNK(st.st_mode) ? "a symbolic link" : "no directory");
+		return error_set(tree->error, -ENOTDIR, "refused: its parent %s is no directory",
+				 name);
 	if (r == 0 && S_ISDIR(st.st_mode)) {
 		fd = fd_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 		if (fd < 0)
@@ -205,7 +217,7 @@ static int enter(struct layer_tree *tree, int dirfd, const char *name, int *ret)
 	if (r < 0)
 		return r;
 	meta = meta_of_missing_directory();
-	r = meta_apply(&meta, fd, tree->site->privileged, false, tree->error);
+	r = meta_apply(&meta, fd, tree->site, false, tree->error);
 	if (r < 0)
 		return r;
 	*ret = take_fd(&fd);
@@ -224,7 +236,7 @@ static int enter_all(struct layer_tree *tree, int base, const char *path, int *r
 		memcpy(name, path, len);
 		name[len] = '\0';
 		r = enter(tree, at < 0 ? base : at, name, &next);
-		if (r < 0)
+		if (r != 0)
 			return r;
 		if (at >= 0)
 			close(at);
@@ -238,50 +250,108 @@ static int enter_all(struct layer_tree *tree, int base, const char *path, int *r
 /*
  * Opens the directory `path`, which is not the root, and makes what is missing of it; from the one
  * used last, if it is below that, so that going down a deep tree does not begin anew each time.
+ * WAY_LINK: a symbolic link is on the way.
  */
-static int open_directory(struct layer_tree *tree, const char *path)
+static int open_directory(struct layer_tree *tree, const char *path, int *ret)
 {
 	size_t len = tree->parent_path ? strlen(tree->parent_path) : 0;
 	int base = tree->root;
-	int fd, r;
+	int fd;
 
 	if (len > 0 && strncmp(path, tree->parent_path, len) == 0 && path[len] == '/') {
 		base = tree->parent;
 		path += len + 1;
 	}
 	fd = fd_open_beneath(base, path, O_PATH | O_DIRECTORY);
-	if (fd >= 0)
-		return fd;
-	r = enter_all(tree, base, path, &fd);
-	return r < 0 ? r : fd;
+	if (fd < 0)
+		return enter_all(tree, base, path, ret);
+	*ret = fd;
+	return 0;
 }
 
-int layer_tree_parent(struct layer_tree *tree, const char *path, int *ret)
+static bool is_directory_of(const char *dir, const char *path, size_t len)
 {
-	size_t len = (size_t)(entry_name_last(path) - path);
-	char *dir;
-	int fd;
+	return dir && strlen(dir) == len && memcmp(dir, path, len) == 0;
+}
+
+/* Puts the directory `dir` in the place of the first `len` bytes of a path. */
+static int replace_directory(char **path, size_t len, const char *dir)
+{
+	char *whole = malloc(strlen(dir) + strlen(*path + len) + 1);
+
+	if (!whole)
+		return -ENOMEM;
+	strcpy(stpcpy(whole, dir), *path + len + !*dir);
+	free(*path);
+	*path = whole;
+	return 0;
+}
+
+/* Follows the links on the way to a path, and keeps in mind where its directory is. */
+static int follow_links(struct layer_tree *tree, char **path, size_t len)
+{
+	char *found = NULL;
+	int r;
+
+	if (!is_directory_of(tree->linked_path, *path, len)) {
+		r = layer_tree_follow(tree, *path, &found);
+		if (r < 0)
+			return r;
+		forget_links(tree);
+		tree->linked_path = strndup(*path, len);
+		tree->linked_to = found;
+		found[entry_name_last(found) - found - (entry_name_last(found) > found)] = '\0';
+		if (!tree->linked_path)
+			return -ENOMEM;
+	}
+	return replace_directory(path, len, tree->linked_to);
+}
+
+int layer_tree_parent(struct layer_tree *tree, char **path, int *ret)
+{
+	size_t len = (size_t)(entry_name_last(*path) - *path);
+	cleanup_free char *dir = NULL;
+	int fd, r;
 
 	if (len == 0) {
 		*ret = tree->root;
 		return 0;
 	}
-	if (tree->parent_path && strlen(tree->parent_path) == len - 1 &&
-	    memcmp(tree->parent_path, path, len - 1) == 0) {
+	len--;
+	if (is_directory_of(tree->parent_path, *path, len)) {
 		*ret = tree->parent;
 		return 0;
 	}
-	dir = strndup(path, len - 1);
-	if (!dir)
-		return -ENOMEM;
-	fd = open_directory(tree, dir);
-	if (fd < 0) {
-		free(dir);
-		return fd;
+	r = WAY_LINK;
+	if (!is_directory_of(tree->linked_path, *path, len)) {
+		dir = strndup(*path, len);
+		r = dir ? open_directory(tree, dir, &fd) : -ENOMEM;
 	}
+	if (r == WAY_LINK) {
+		r = follow_links(tree, path, len);
+		if (r == 0 && layer_path_is_below_mark(*path))
+			r = error_set(tree->error, -EINVAL, "refused: its parent is a whiteout");
+		return r < 0 ? r : layer_tree_parent(tree, path, ret);
+	}
+	if (r < 0)
+		return r;
 	forget_parent(tree);
 	tree->parent = fd;
-	tree->parent_path = dir;
+	tree->parent_path = take_ptr(dir);
+	*ret = fd;
+	return 0;
+}
+
+int layer_tree_plinks(struct layer_tree *tree, int *ret)
+{
+	int fd;
+
+	if (mkdirat(tree->root, LAYER_PLINKS, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	tree->has_plinks = true;
+	fd = fd_open(tree->root, LAYER_PLINKS, O_PATH | O_DIRECTORY, 0);
+	if (fd < 0)
+		return fd;
 	*ret = fd;
 	return 0;
 }

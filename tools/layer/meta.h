@@ -11,11 +11,12 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "layer/acl.h"
+#include "layer/layer.h"
 #include "value/error.h"
 
 struct archive_entry;
 
-/* Where what the caller may not do itself is written for the mount to show. */
 struct meta {
 	mode_t mode; /* type and permissions */
 	uid_t uid;
@@ -35,16 +36,32 @@ struct meta meta_of_missing_directory(void);
 /*
  * Gives the object `fd` (an O_PATH descriptor, or one open for writing if it
  * is a regular file) all of `meta` but a default ACL, which would spread to what is
- * made inside later: meta_set_default_acl does that at the end.
+ * made inside later, and the entries of its ACL that hold a name and no number, which cannot be
+ * resolved yet: the end of the layer (layer_late) is the time for both.
  *
- * Unless `privileged`, what the system refuses is written beside it
+ * Unless the site is privileged, what the system refuses is written beside it
  * (branch/override.h), and the object stays readable and writable for its owner.
  * `stands_in`: the object is a regular file in place of a node that could not be made.
+ * Attributes that cannot be here are left out and noted in the site's loss, unless they are about
+ * who may do what and the site is not lossy: -EOPNOTSUPP.
  */
-int meta_apply(const struct meta *meta, int fd, bool privileged, bool stands_in,
+int meta_apply(const struct meta *meta, int fd, const struct layer_site *site, bool stands_in,
 	       struct error *error);
 
-/* The default ACL of an entry as the xattr holds it, allocated, or NULL and 0. */
-int meta_default_acl(const struct meta *meta, void **ret, size_t *ret_size);
+/* Whether its access ACL has entries with a name and no number. */
+bool meta_has_names(const struct meta *meta);
+
+extern const char meta_access_acl[], meta_default_acl[]; /* the attributes that hold them */
+
+/* The last attribute of the entry called meta_default_acl, which is the archive's; 0 if there is
+ * none. */
+size_t meta_raw_default_acl(const struct meta *meta, const void **ret);
+
+/*
+ * What becomes of the refusal r of an attribute: 0, and it is noted, or a negative errno with
+ * `error` set.
+ */
+int meta_refused(const struct meta *meta, const struct layer_site *site, const char *name, int r,
+		 struct error *error);
 
 #endif

@@ -3,21 +3,22 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 
-/* Adds one component to the path at `*end`; ".." takes one away where that is allowed. */
-static int add_component(char *path, char **end, const char *name, size_t len, bool dots)
+/* Adds one component to the path at `*end`; ".." takes one away, at the root if `stays` none. */
+static int add_component(char *path, char **end, const char *name, size_t len, bool stays)
 {
 	if (len == 0 || (len == 1 && name[0] == '.'))
 		return 0;
 	if (len > NAME_MAX)
 		return -ENAMETOOLONG;
 	if (len == 2 && memcmp(name, "..", 2) == 0) {
-		if (!dots || *end == path)
-			return -EXDEV;
+		if (*end == path)
+			return stays ? 0 : -EXDEV;
 		while (*end > path && *--*end != '/')
 			;
 		return 0;
@@ -29,11 +30,11 @@ static int add_component(char *path, char **end, const char *name, size_t len, b
 	return 0;
 }
 
-static int add_components(char *path, char **end, const char *raw, bool dots)
+static int add_components(char *path, char **end, const char *raw, bool stays)
 {
 	while (*raw) {
 		size_t len = strcspn(raw, "/");
-		int r = add_component(path, end, raw, len, dots);
+		int r = add_component(path, end, raw, len, stays);
 
 		if (r < 0)
 			return r;
@@ -62,7 +63,7 @@ const char *entry_name_last(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-int entry_name_follow(const char *path, const char *target, char **ret)
+static int follow(const char *path, const char *target, bool stays, char **ret)
 {
 	cleanup_free char *result = malloc(strlen(path) + strlen(target) + 2);
 	size_t dir = (size_t)(entry_name_last(path) - path);
@@ -75,10 +76,28 @@ int entry_name_follow(const char *path, const char *target, char **ret)
 		memcpy(result, path, dir - 1);
 		end += dir - 1;
 	}
-	r = add_components(result, &end, target, true);
+	r = add_components(result, &end, target, stays);
 	if (r < 0)
 		return r;
 	*end = '\0';
 	*ret = take_ptr(result);
 	return 0;
+}
+
+int entry_name_follow(const char *path, const char *target, char **ret)
+{
+	return follow(path, target, false, ret);
+}
+
+int entry_name_lead(const char *path, size_t length, const char *target, char **ret)
+{
+	cleanup_free char *link = strndup(path, length);
+	cleanup_free char *whole = malloc(strlen(target) + strlen(path + length) + 1);
+
+	if (!link || !whole)
+		return -ENOMEM;
+	strcpy(stpcpy(whole, target), path + length);
+	if (strlen(link) + strlen(whole) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return follow(link, whole, true, ret);
 }

@@ -238,7 +238,7 @@ static void test_acl(void)
 		assert(xattr_get(fd, "system.posix_acl_access", NULL, 0) < 0);
 		close(fd);
 	} else {
-		assert(strstr(bench.error.text, "ACL")); /* a filesystem without them */
+		assert(strstr(bench.error.text, "posix_acl")); /* a filesystem without them */
 	}
 	end(&bench);
 }
@@ -285,8 +285,7 @@ static void test_refusals_name_the_entry(void)
 		const char *link, *said;
 	} cases[] = {
 		{ "../x", S_IFREG, NULL, "'../x': refused: '..' in its name" },
-		{ "link/x", S_IFREG, NULL,
-		  "'link/x': refused: its parent link is a symbolic link" },
+		{ "loop/x", S_IFREG, NULL, "'loop/x': Too many levels of symbolic links" },
 		{ "hard", S_IFREG, "link/passwd", "'hard': refused: a hard link to 'link/passwd'" },
 		{ "file/x", S_IFREG, NULL, "'file/x': refused: its parent file is no directory" },
 		{ ".wh..", S_IFREG, NULL, "'.wh..': refused: a whiteout of no name" },
@@ -297,6 +296,7 @@ static void test_refusals_name_the_entry(void)
 
 		begin(&bench);
 		add(&bench, "link", S_IFLNK | 0777, "/etc");
+		add(&bench, "loop", S_IFLNK | 0777, "./loop");
 		add(&bench, "file", S_IFREG | 0644, NULL);
 		add(&bench, cases[i].path, cases[i].mode, cases[i].link);
 		assert(unpack(&bench, NULL, 0) < 0);
