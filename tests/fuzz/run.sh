@@ -45,6 +45,12 @@ seed_layer() {
 	layer 000 outside symlink link ../../beside/etc file link/passwd x
 	layer 000 through symlink link ../../beside file link/etc/x y
 	layer 000 replaced dir a file a/b x file a y symlink a ../../beside file a/etc z
+	layer 004 links dir d symlink l d symlink m /l/.. file m/d/x x link h l/x file l/.wh.y '' file m/.wh..wh..opq ''
+	layer 000 loop symlink a b symlink b /a file b/x x link h a/x
+	layer 000 plinks file .wh..wh.plnk/1.2 x link a .wh..wh.plnk/1.2
+	layer 004 names pax SCHILY.acl.access user::rwx,user:anna:rwx,group::r-x,group:staff:r--,mask::rwx,other::--- \
+		file f x file etc/passwd anna:x:5:5::/:/ symlink etc/group ../etc/passwd
+	layer 000 twice pax SCHILY.xattr.user.k 1 pax SCHILY.xattr.user.k 2 pax SCHILY.xattr.none v dir a/../b
 	layer 000 long pax path "$(printf 'd%.0s/' {1..90})file" file x text
 	layer 000 sparse pax GNU.sparse.major 1 pax GNU.sparse.minor 0 pax GNU.sparse.realsize 8192 file s 0
 }
