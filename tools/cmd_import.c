@@ -55,7 +55,7 @@ static void print_left_out(const char *source, const struct import_result *resul
 		cmd_fail(&cmd_import, "%s: passed over, as it is no image: %s", source,
 			 result->others);
 	if (result->loss.n > 0)
-		cmd_fail(&cmd_import, "%s: %zu attributes are not kept, the first being %s", source,
+		cmd_fail(&cmd_import, "%s: attributes left out: %zu, the first being %s", source,
 			 result->loss.n, result->loss.first.text);
 }
 

@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 
-enum { UNPACKED = 256 << 10 };
+enum { UNPACKED = 128 << 10 }; /* the largest block there is */
 
 struct unzstd {
 	unzstd_source source;
