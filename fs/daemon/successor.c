@@ -14,8 +14,8 @@ static const char option[] = "--take-over=";
 
 /* --- handing on --- */
 
-/* What is handed on, in the order of the option. */
-enum { FUSE, SHARED, LEDGER, OPENED, HELPER, TALK, UPPER, WORK, CLAIM, CHAIN, INO32, FIRST_BRANCH };
+/* What is handed on, in the order of the option: TALK where each version has it, to say so. */
+enum { FUSE, SHARED, LEDGER, TALK, UPPER, WORK, CLAIM, CHAIN, INO32, OPENED, HELPER, FIRST_BRANCH };
 
 /* Allocated; *n is their number. */
 static int *descriptors(const struct supervised *supervised, const struct fs_config *config,
@@ -28,14 +28,14 @@ static int *descriptors(const struct supervised *supervised, const struct fs_con
 	fds[FUSE] = supervised->fuse_fd;
 	fds[SHARED] = supervised->shared_fd;
 	fds[LEDGER] = supervised->ledger_fd;
-	fds[OPENED] = supervised->opened_fd;
-	fds[HELPER] = supervised->helper_fd;
 	fds[TALK] = supervised->talk;
 	fds[UPPER] = config->upper;
 	fds[WORK] = config->work;
 	fds[CLAIM] = config->claim;
 	fds[CHAIN] = config->chain_fd;
 	fds[INO32] = config->ino32_fd;
+	fds[OPENED] = supervised->opened_fd;
+	fds[HELPER] = supervised->helper_fd;
 	memcpy(fds + FIRST_BRANCH, config->branches, config->n_branches * sizeof(*fds));
 	*n = FIRST_BRANCH + config->n_branches;
 	return fds;
@@ -92,7 +92,7 @@ int successor_talk(const char *text)
 {
 	int talk;
 
-	return sscanf(text, "%*d,%*d,%*d,%*d,%*d,%d", &talk) == 1 ? talk : -1;
+	return sscanf(text, "%*d,%*d,%*d,%d", &talk) == 1 ? talk : -1;
 }
 
 /* What is taken over; both arrays are allocated. */

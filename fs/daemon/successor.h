@@ -4,7 +4,7 @@
  * as the mount was, with one option before all others that says by which
  * descriptors it gets what its predecessors had, as numbers:
  *
- *   --take-over=FUSE,SHARED,LEDGER,OPENED,HELPER,TALK,UPPER,WORK,CLAIM,CHAIN,INO32[,BRANCH[m]]...
+ *   --take-over=FUSE,SHARED,LEDGER,TALK,UPPER,WORK,CLAIM,CHAIN,INO32,OPENED,HELPER[,BRANCH[m]]...
  *
  * with -1 for what there is not, and an m behind a branch that an id-mapped mount shows.
  * It does not open any path of the other options, which may mean something else by
