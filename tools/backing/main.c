@@ -108,12 +108,14 @@ static int parse(int argc, char **argv, struct options *ret)
 	return r;
 }
 
-/* A socket file that is left of somebody who has ended is in nobody's way. */
+/* A socket that is left of somebody who has ended is in nobody's way. Anything else is not ours. */
 static bool is_dead(const struct sockaddr_un *address)
 {
 	cleanup_fd int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct stat st;
 
-	return connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+	return lstat(address->sun_path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	       connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
 	       errno == ECONNREFUSED;
 }
 
@@ -129,8 +131,11 @@ static int listen_at(const char *path, gid_t group)
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
 	r = bind(fd, (struct sockaddr *)&address, sizeof(address));
-	if (r < 0 && errno == EADDRINUSE && is_dead(&address) && unlink(path) == 0)
+	if (r < 0 && errno == EADDRINUSE) {
+		if (!is_dead(&address) || unlink(path) < 0)
+			return -EADDRINUSE;
 		r = bind(fd, (struct sockaddr *)&address, sizeof(address));
+	}
 	umask(umask_before);
 	if (r < 0 || lchown(path, -1, group) < 0 || chmod(path, 0660) < 0 ||
 	    listen(fd, SOMAXCONN) < 0)
