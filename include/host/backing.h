@@ -39,10 +39,10 @@ struct backings;
 /*
  * A connection to the helper at `path` that is for the FUSE connection `fuse_fd`, which it keeps a
  * copy of: a descriptor (O_CLOEXEC) that is the caller's, or negative errno: -ENOENT, -ECONNREFUSED
- * (nobody is there), -EACCES (this user may not), -EMFILE (this user has too many), -ETIMEDOUT, or
- * another. When its last copy is closed, in whatever process, the helper closes the ids that were
- * got by it, and the FUSE connection. So a supervisor makes it, before there is a worker, and holds
- * it as it does /dev/fuse; workers inherit it.
+ * (nobody is there), -EACCES (this user may not), -EPIPE or -ECONNRESET (this user has too many),
+ * -ETIMEDOUT, or another. When its last copy is closed, in whatever process, the helper closes the
+ * ids that were got by it, and the FUSE connection. So a supervisor makes it, before there is a
+ * worker, and holds it as it does /dev/fuse; workers inherit it.
  */
 int backing_connect(int fuse_fd, const char *path);
 
