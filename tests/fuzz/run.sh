@@ -68,6 +68,17 @@ seed_documents() {
 	printf 'o%s\0%s\0%s\0%s' "$config" "$manifest" "$index" \
 		'{"manifests":[{"digest":"sha256:@2","size":#2,"mediaType":"application/vnd.oci.image.index.v1+json"}]}' |
 		seed nested
+	printf 'o%s\0%s\0%s' "$config" "$manifest" '{"manifests":[
+		{"digest":"sha256:@1","size":#1,"platform":{"os":"linux","architecture":"amd64","variant":"v9"}},
+		{"digest":"sha256:@1","size":#1,"platform":{"os":"linux","architecture":"amd64","variant":"v2","os.features":["x"]}},
+		{"digest":"sha256:@1","size":#1},{"digest":"sha256:@1","size":#1,"artifactType":"application/spdx+json"}]}' |
+		seed variants
+	printf 'o%s\0%s\0%s' '{}' '{"config":{"digest":"sha256:@0","size":#0,"mediaType":"application/vnd.oci.empty.v1+json"},
+		"artifactType":"application/spdx+json","subject":{"digest":"sha256:@0","size":#0},"layers":[]}' "$index" | seed artifact
+	printf 'o%s\0%s\0%s' '{"rootfs":{"diff_ids":null}}' \
+		'{"config":{"digest":"sha256:@0","size":#0},"layers":[{"digest":"sha256:@L","size":#L,"mediaType":"x+encrypted"}]}' \
+		"${index/app:1/app@sha256:@1}" | seed encrypted
+	printf 'd%s\0%s' '{"rootfs":{"diff_ids":[]}}' '[{"Config":"@0.json","RepoTags":["app:v1+2"],"Layers":null}]' | seed empty
 	printf 'd%s\0%s' "$config" '[{"Config":"@0.json","RepoTags":["app:1"],"Layers":["layer.tar"]}]' | seed docker
 	printf 'd%s\0%s' "$config" '[{"Config":"@0.json","RepoTags":null,"Layers":["layer.tar","../layer.tar"]}]' |
 		seed outside
