@@ -91,20 +91,32 @@ int opened_init(struct fs *fs, const struct supervised *supervised, struct opene
 	return 0;
 }
 
+/* It fails where a worker died that had done it, and was about to note so. */
+static void give_back(const struct opened_files *files, int backing)
+{
+	if (backing)
+		backing_close(files->backings, backing);
+}
+
 static void opened_free(struct opened *opened)
 {
 	pthread_mutex_destroy(&opened->opening);
 	free(opened);
 }
 
-void opened_done(struct opened_files *files)
+void opened_done(struct opened_files *files, bool is_over)
 {
 	struct table_link *link;
 
 	if (!files)
 		return;
-	while ((link = table_pop(&files->table)))
-		opened_free(TABLE_OBJECT(link, struct opened, link));
+	while ((link = table_pop(&files->table))) {
+		struct opened *opened = TABLE_OBJECT(link, struct opened, link);
+
+		if (is_over)
+			give_back(files, opened->note.backing);
+		opened_free(opened);
+	}
 	table_done(&files->table);
 	ledger_close(files->ledger);
 	backings_free(files->backings);
@@ -258,13 +270,6 @@ static uint64_t n_open(struct opened_files *files, struct opened *opened)
 	n = opened->n_open;
 	pthread_mutex_unlock(&files->lock);
 	return n;
-}
-
-/* It fails where a worker died that had done it, and was about to note so. */
-static void give_back(const struct opened_files *files, int backing)
-{
-	if (backing)
-		backing_close(files->backings, backing);
 }
 
 /* Nobody has it open. */

@@ -48,8 +48,12 @@ static inline uint64_t opened_ino(uint64_t id)
  * another negative errno.
  */
 int opened_init(struct fs *fs, const struct supervised *supervised, struct opened_files **ret);
-/* Leaves what the kernel has as it is. Accepts NULL. */
-void opened_done(struct opened_files *files);
+/*
+ * `is_over`: the mount is, and nobody has a file of it open; what was not closed would keep
+ * filesystems of branches busy for as long as /dev/fuse is open. Otherwise the kernel keeps what it
+ * has. Accepts NULL.
+ */
+void opened_done(struct opened_files *files, bool is_over);
 
 /* Whether the kernel takes backings; before the first request. */
 void opened_allow(struct opened_files *files, bool is_allowed);

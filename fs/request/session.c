@@ -127,7 +127,7 @@ int session_serve(struct fs *fs, const struct session_config *config,
 		_exit(WORKER_HANDED_OVER);
 	fs->nodes.changed = NULL;
 	fs->nodes.forgotten = NULL;
-	opened_done(mount.opened);
+	opened_done(mount.opened, r >= 0);
 	seeker_done(&seeker);
 	if (session)
 		fuse_session_destroy(session);
