@@ -29,6 +29,11 @@ stat -c '%n %X %Y %Z' l/* >times
 daemon=$!
 wait_for mountpoint -q m
 
+# Statfs is never cached: when its request is written down, all before it are.
+more_statfs() {
+	[ "$(grep -c 'opcode: STATFS' requests)" -gt "$statfs" ]
+}
+
 # ---- no requests for content ----
 
 cmp m/read l/read || fail "a lower file reads wrong"
@@ -40,6 +45,22 @@ printf 'x%.0s' $(seq 4096) | dd of=m/written bs=4096 seek=7 conv=notrunc status=
 cmp m/written u/written || fail "what was written differs"
 # Empty files, and what must be looked at, are not given away; these are neither.
 ! grep -qE 'opcode: (READ|WRITE) ' requests || fail "requests: $(grep -E 'opcode: (READ|WRITE) ' requests | head -n 3)"
+
+# One request to make and open a file, and one to close it.
+mkdir tree m/tree
+for i in $(seq 100); do
+	head -c 3000 /dev/zero >"tree/f$i"
+done
+before=$(wc -l <requests)
+tar -C tree -cf - . | tar -C m/tree -xf -
+statfs=$(grep -c 'opcode: STATFS' requests) || :
+stat -f m >out
+wait_for more_statfs
+for request in CREATE RELEASE; do
+	n=$(tail -n "+$((before + 1))" requests | grep -c "opcode: $request ") || :
+	[ "$n" = 100 ] || fail "$n $request for 100 files"
+done
+! tail -n "+$((before + 1))" requests | grep -E 'opcode: (WRITE|MKNOD|OPEN) ' || fail "other requests"
 
 # ---- one page cache ----
 
