@@ -167,6 +167,7 @@ int main(int argc, char **argv)
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	its.file = open(argv[optind + 1], flags | O_CLOEXEC);
 	session = fuse_session_new(&args, &ops, sizeof(ops), NULL);
+	fuse_opt_free_args(&args);
 	if (its.file < 0 || !session || fuse_session_mount(session, argv[optind]) < 0) {
 		perror(argv[optind + 1]);
 		return 1;
