@@ -37,7 +37,8 @@ struct group {
 struct unread {
 	struct unread *next;
 	struct directory *dir; /* a reference */
-	size_t from, end; /* which of its listing */
+	size_t from, end; /* which of its listing: */
+	struct listing *listing; /* while it is read; NULL: not made yet */
 };
 
 static struct group *find_group(struct dirs *dirs, uint64_t ino)
@@ -63,6 +64,7 @@ static struct unread *unread_new(struct directory *dir, size_t from, size_t end)
 static void unread_free(struct unread *unread)
 {
 	lower_unref(&unread->dir->base);
+	listing_unref(unread->listing);
 	free(unread);
 }
 
@@ -77,6 +79,9 @@ static struct unread *take_unread(struct dirs *dirs)
 /* As the last one to be tried. */
 static void put_unread(struct dirs *dirs, struct unread *unread)
 {
+	/* Until it is tried again, which may be never. */
+	listing_unref(unread->listing);
+	unread->listing = NULL;
 	if (dirs->first_unread)
 		dirs->last_unread->next = unread;
 	else
@@ -210,13 +215,15 @@ static int scan_entry(struct directory *dir, const struct listing_entry *entry,
 static int scan_next(struct unread *part, struct unread **stack)
 {
 	struct directory *dir = part->dir;
-	cleanup_listing struct listing *listing = NULL;
 	bool is_single = part->end - part->from == 1;
-	int r = dir->base.lower->ops->list(&dir->base, &listing);
+	int r = 0;
 
-	if (r < 0 || part->from >= part->end || part->from >= listing_count(listing))
+	/* Once for all entries: the directory does not keep it. */
+	if (!part->listing)
+		r = dir->base.lower->ops->list(&dir->base, &part->listing);
+	if (r < 0 || part->from >= part->end || part->from >= listing_count(part->listing))
 		return r;
-	r = scan_entry(dir, listing_at(listing, part->from), stack);
+	r = scan_entry(dir, listing_at(part->listing, part->from), stack);
 	if (r < 0 && !is_single) {
 		struct unread *single = unread_new(dir, part->from, part->from + 1);
 

@@ -81,7 +81,8 @@ void op_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 	 * makes that where there are capabilities, which are another request.
 	 */
 	bool kills = to_set & (FUSE_SET_ATTR_KILL_SUID | FUSE_SET_ATTR_KILL_SGID) ||
-		     (op_mount(req)->opened && !set && fuse_req_ctx(req)->uid != 0);
+		     (!set && opened_is_written(op_mount(req)->opened, ino) &&
+		      fuse_req_ctx(req)->uid != 0);
 	struct op_killer killer = op_killer(req);
 	struct stat st;
 	int r;

@@ -41,6 +41,7 @@ static int open_file(fuse_req_t req, struct node *node, fuse_ino_t id, struct fu
 void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 {
 	cleanup_node struct node *node = op_node(req, id);
+	struct opened_files *opened = op_mount(req)->opened;
 	int r;
 
 	if (!node)
@@ -49,7 +50,7 @@ void op_open(fuse_req_t req, fuse_ino_t id, struct fuse_file_info *fi)
 	if (r < 0)
 		fuse_reply_err(req, -r);
 	else if (fuse_reply_open(req, fi) < 0)
-		opened_close(op_mount(req)->opened, id);
+		opened_close(opened, id);
 }
 
 /* Answers with a file that has just been made, in `changed` if it has a name, and is open. */
@@ -85,7 +86,7 @@ static void reply_made(fuse_req_t req, struct node *changed, const struct entry 
 void op_create(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode,
 	       struct fuse_file_info *fi)
 {
-	cleanup_node struct node *dir = op_node(req, parent);
+	cleanup_node struct node *dir = op_dir_node(req, parent);
 	cleanup_entry struct entry entry = { 0 };
 	int r;
 

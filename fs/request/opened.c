@@ -26,14 +26,16 @@ struct note {
 	enum service service;
 	bool may_be_mapped; /* it was opened so that a mapping can change it, of which nobody tells
 			     */
+	bool is_written; /* somebody who has it open may write to it */
 	int backing; /* what the kernel has given it as an id; 0: none */
 };
 
-enum { SERVICE_BITS = 2, MAPPED_BIT = 1 << SERVICE_BITS, BACKING_SHIFT = 8 };
-
-/* O_LARGEFILE, which the kernel adds to what programs open; libc's is 0 where all files are large.
- */
-enum { FLAG_OF_PROGRAMS = 0100000 };
+enum {
+	SERVICE_BITS = 2,
+	MAPPED_BIT = 1 << SERVICE_BITS,
+	WRITTEN_BIT = MAPPED_BIT << 1,
+	BACKING_SHIFT = 8
+};
 
 struct opened {
 	struct table_link link;
@@ -58,13 +60,14 @@ struct opened_files {
 static uint64_t pack(const struct note *note)
 {
 	return (uint64_t)note->backing << BACKING_SHIFT | (note->may_be_mapped ? MAPPED_BIT : 0) |
-	       note->service;
+	       (note->is_written ? WRITTEN_BIT : 0) | note->service;
 }
 
 static struct note unpack(uint64_t packed)
 {
 	return (struct note){ .service = packed & (MAPPED_BIT - 1),
 			      .may_be_mapped = packed & MAPPED_BIT,
+			      .is_written = packed & WRITTEN_BIT,
 			      .backing = (int)(packed >> BACKING_SHIFT) };
 }
 
@@ -325,12 +328,18 @@ static void begin(struct opened_files *files, struct opened *opened, enum servic
 	/* An earlier worker may have died before it closed this. */
 	end(files, opened);
 	new.service = service;
+	new.is_written = false;
 	new.backing = service == CACHED ? 0 : backing_open(files->backings, fd);
 	if (new.backing <= 0) {
 		new.service = CACHED;
 		new.backing = 0;
 	}
 	note(files, opened, new);
+}
+
+static bool is_to_write(const struct fuse_file_info *fi)
+{
+	return (fi->flags & O_ACCMODE) != O_RDONLY;
 }
 
 /* What the answer is, once it is known how the file is served. */
@@ -340,14 +349,15 @@ static void answer(struct opened_files *files, struct opened *opened, bool by_us
 	struct note new = opened->note;
 
 	fi->noflush = 1;
-	fi->keep_cache = new.service == CACHED;
+	/* A mapping of the backing may have outlived the open that it came by. */
+	fi->keep_cache = new.service == CACHED && !new.may_be_mapped;
 	fi->backing_id = new.service == CACHED ? 0 : new.backing;
 	/* With both, what is mapped is the backing, and what is read and written comes to us. */
 	fi->direct_io = new.service == UPPER &&by_us;
-	if (new.service == UPPER && (fi->flags & O_ACCMODE) == O_RDWR && !new.may_be_mapped) {
-		new.may_be_mapped = true;
+	new.may_be_mapped |= new.service == UPPER && (fi->flags & O_ACCMODE) == O_RDWR;
+	new.is_written |= is_to_write(fi);
+	if (pack(&new) != pack(&opened->note))
 		note(files, opened, new);
-	}
 }
 
 /*
@@ -356,7 +366,8 @@ static void answer(struct opened_files *files, struct opened *opened, bool by_us
  */
 static bool is_internal(const struct fuse_file_info *fi)
 {
-	return (fi->flags & O_ACCMODE) == O_RDONLY && !(fi->flags & FLAG_OF_PROGRAMS);
+	/* What programs open has O_LARGEFILE at least, but for those of 32 bits. */
+	return fi->flags == 0;
 }
 
 static int serve(struct opened_files *files, struct opened *opened, struct node *node,
@@ -374,7 +385,8 @@ static int serve(struct opened_files *files, struct opened *opened, struct node 
 	if (r < 0)
 		return r;
 	service = service_of(files, opened->id, (enum fs_content)r);
-	if (is_stale && service != UPPER && !is_internal(fi))
+	/* What the kernel knows of the mode there may be old, and setuid would outlive a write. */
+	if (is_stale && (service != UPPER || is_to_write(fi)) && !is_internal(fi))
 		return -ESTALE;
 	if (is_first)
 		begin(files, opened, service, ref ? ref->fd : -1);
@@ -386,12 +398,26 @@ static int serve(struct opened_files *files, struct opened *opened, struct node 
 	return 0;
 }
 
+/* What takes long, before others that open or close the file have to wait. */
+static int copy_first(struct opened_files *files, struct node *node,
+		      const struct fuse_file_info *fi)
+{
+	cleanup_fd_ref struct fd_ref *ref = NULL;
+	bool by_us;
+	int r = fs_content_open(files->fs, node, fi->flags, &ref, &by_us);
+
+	return r < 0 ? r : 0;
+}
+
 int opened_open(struct opened_files *files, struct node *node, uint64_t id, bool has_begun,
 		struct fuse_file_info *fi)
 {
-	struct opened *opened = hold(files, id);
-	int r;
+	struct opened *opened;
+	int r = is_to_write(fi) ? copy_first(files, node, fi) : 0;
 
+	if (r < 0)
+		return r;
+	opened = hold(files, id);
 	if (!opened)
 		return -ENOMEM;
 	r = serve(files, opened, node, fi);
@@ -443,6 +469,21 @@ bool opened_keeps_attributes(struct opened_files *files, uint64_t id)
 	may = error == 0 && !(opened && opened->note.may_be_mapped);
 	pthread_mutex_unlock(&files->lock);
 	return may;
+}
+
+bool opened_is_written(struct opened_files *files, uint64_t id)
+{
+	struct opened *opened;
+	bool is;
+	int error;
+
+	if (!files)
+		return false;
+	pthread_mutex_lock(&files->lock);
+	opened = find(files, id, &error);
+	is = opened && opened->n_open > 0 && opened->note.is_written;
+	pthread_mutex_unlock(&files->lock);
+	return is;
 }
 
 void opened_forget(struct opened_files *files, uint64_t ino)

@@ -76,6 +76,9 @@ uint64_t opened_id(struct opened_files *files, uint64_t ino);
  */
 bool opened_keeps_attributes(struct opened_files *files, uint64_t id);
 
+/* Whether somebody has it open who may write to it, so that the kernel does. */
+bool opened_is_written(struct opened_files *files, uint64_t id);
+
 /* The kernel has forgotten a number, unless it has been told of it again meanwhile. */
 void opened_forget(struct opened_files *files, uint64_t ino);
 

@@ -125,6 +125,9 @@ chmod 4777 m/suid
 : >t/go
 wait $!
 [ "$(stat -c %a m/suid)" = 777 ] || fail "setuid outlived a write by who had it open"
+chmod 4755 m/true
+setpriv --reuid=65534 --regid=65534 --clear-groups chown : m/true 2>out || :
+[ "$(stat -c %a m/true)" = 4755 ] || fail "setuid went with somebody else's chown"
 if chattr +a m/written 2>out; then
 	! sh -c 'echo x >m/written' 2>out || fail "an append-only file was opened to be overwritten"
 	echo end >>m/written || fail "an append-only file takes nothing"
