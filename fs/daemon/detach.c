@@ -3,17 +3,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "host/backing.h"
 
 static int clone_mount(int dirfd)
 {
@@ -47,33 +46,12 @@ int detach_dir(int fd, bool is_guarded)
 	return tree < 0 ? -1 : find_again(tree, "", fd);
 }
 
-/*
- * The kernel opens a file there with all flags that it was opened with; some filesystems of the
- * network, and FUSE, truncate it then if O_TRUNC is one of them, read-only mount or not.
- */
-static bool opens_without_truncating(int fd)
-{
-	static const unsigned long known[] = { EXT4_SUPER_MAGIC,     XFS_SUPER_MAGIC,
-					       BTRFS_SUPER_MAGIC,    TMPFS_MAGIC,
-					       F2FS_SUPER_MAGIC,     SQUASHFS_MAGIC,
-					       EROFS_SUPER_MAGIC_V1, OVERLAYFS_SUPER_MAGIC };
-	struct statfs st;
-
-	if (fstatfs(fd, &st) < 0)
-		return false;
-	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
-		if ((unsigned long)st.f_type == known[i])
-			return true;
-	}
-	return false;
-}
-
 bool detach_is_guarded(int fd)
 {
 	struct statvfs st;
 
-	return opens_without_truncating(fd) && fstatvfs(fd, &st) == 0 && st.f_flag & ST_RDONLY &&
-	       st.f_flag & ST_NOATIME;
+	return backing_disk_of(fd) != BACKING_UNKNOWN && fstatvfs(fd, &st) == 0 &&
+	       st.f_flag & ST_RDONLY && st.f_flag & ST_NOATIME;
 }
 
 int detach_file(int dirfd, const char *name, int fd)

@@ -56,10 +56,8 @@ void op_reply_size(fuse_req_t req, ssize_t n)
 int op_entry_param(fuse_req_t req, const struct entry *entry, struct fuse_entry_param *ret)
 {
 	const struct mount *mount = op_mount(req);
-	struct node *node = entry->node;
-	uint64_t id = node && S_ISREG(node->type) ? opened_id(mount->opened, node->ino)
-		      : node			  ? node->ino
-						  : 0;
+	const struct node *node = entry->node;
+	uint64_t id = node ? opened_id(mount->opened, node->ino) : 0;
 
 	*ret = (struct fuse_entry_param){ .ino = id,
 					  .attr_timeout = op_timeout(req, id),
@@ -175,7 +173,7 @@ static void killed(const struct killer *killer, struct node *node)
 {
 	fuse_req_t req = ((const struct op_killer *)killer)->req;
 
-	op_discard_attributes(op_mount(req), node->ino);
+	op_changed(op_mount(req), node->ino);
 }
 
 struct op_killer op_killer(fuse_req_t req)
@@ -211,13 +209,9 @@ uint64_t op_listed(fuse_req_t req, uint64_t ino)
  * names in it or of it changed may reach the kernel's cache after the change did, and would stay.
  * This makes it discard what was asked for before.
  */
-void op_changed(void *mount, uint64_t ino)
+void op_changed(void *context, uint64_t ino)
 {
-	op_discard_attributes(mount, ino);
-}
-
-void op_discard_attributes(const struct mount *mount, uint64_t ino)
-{
+	const struct mount *mount = context;
 	uint64_t id = opened_id(mount->opened, ino);
 
 	fuse_lowlevel_notify_inval_inode(mount->session, id, -1, 0);

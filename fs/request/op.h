@@ -143,15 +143,13 @@ struct op_killer op_killer(fuse_req_t req);
 bool op_is_member(fuse_req_t req, gid_t shown);
 
 /*
- * Makes the kernel discard what it knows of the attributes of a number: no lock is taken for that
- * which a request of the same inode could hold.
+ * The attributes of a number have changed, or its names: makes the kernel discard what it knows of
+ * them. No lock is taken for that which a request of the same inode could hold. For struct nodes
+ * too, with the mount as context.
  */
-void op_discard_attributes(const struct mount *mount, uint64_t ino);
-
-/* For struct nodes, with the mount: names in a directory or of a file have changed. */
 void op_changed(void *mount, uint64_t ino);
 
-/* The same: the kernel has forgotten a number. */
+/* For struct nodes, with the mount: the kernel has forgotten a number. */
 void op_forgotten(void *mount, uint64_t ino);
 
 /*

@@ -17,7 +17,7 @@ static int find_tmpfile(struct fs *fs, uint64_t ino, struct entry *ret)
 /* Counts an open, and says in *fi how the file is served. As opened_open. */
 static int open_file(fuse_req_t req, struct node *node, fuse_ino_t id, struct fuse_file_info *fi)
 {
-	const struct mount *mount = op_mount(req);
+	struct mount *mount = op_mount(req);
 	uint64_t ino = 0;
 	/* By an earlier worker, for this very request. */
 	bool was_counted = attempt_was_begun(&ino) && ino;
@@ -34,7 +34,7 @@ static int open_file(fuse_req_t req, struct node *node, fuse_ino_t id, struct fu
 		attempt_begin(node->ino);
 	/* What it has been told of them is not to be kept any more. */
 	if (keeps && !opened_keeps_attributes(mount->opened, id))
-		op_discard_attributes(mount, node->ino);
+		op_changed(mount, node->ino);
 	return r;
 }
 

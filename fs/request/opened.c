@@ -353,7 +353,7 @@ static void answer(struct opened_files *files, struct opened *opened, bool by_us
 	fi->keep_cache = new.service == CACHED && !new.may_be_mapped;
 	fi->backing_id = new.service == CACHED ? 0 : new.backing;
 	/* With both, what is mapped is the backing, and what is read and written comes to us. */
-	fi->direct_io = new.service == UPPER &&by_us;
+	fi->direct_io = by_us && new.service == UPPER;
 	new.may_be_mapped |= new.service == UPPER && (fi->flags & O_ACCMODE) == O_RDWR;
 	new.is_written |= is_to_write(fi);
 	if (pack(&new) != pack(&opened->note))
@@ -370,57 +370,70 @@ static bool is_internal(const struct fuse_file_info *fi)
 	return fi->flags == 0;
 }
 
-static int serve(struct opened_files *files, struct opened *opened, struct node *node,
-		 struct fuse_file_info *fi)
+/* What an open finds of a file's content. */
+struct content {
+	enum fs_content at;
+	struct fd_ref *ref; /* or NULL */
+	bool by_us; /* each write must be checked */
+};
+
+static int find_content(const struct opened_files *files, struct node *node,
+			const struct fuse_file_info *fi, struct content *ret)
 {
-	bool by_us;
-	cleanup_fd_ref struct fd_ref *ref = NULL;
-	uint64_t ino = opened_ino(opened->id);
-	enum service service;
-	bool is_first = n_open(files, opened) == 0;
-	/* Another inode has what is written. */
-	bool is_stale = !(opened->id & OPENED_SECOND) && has_second(files, ino);
-	int r = fs_content_open(files->fs, node, fi->flags, &ref, &by_us);
+	int r = fs_content_open(files->fs, node, fi->flags, &ret->ref, &ret->by_us);
 
 	if (r < 0)
 		return r;
-	service = service_of(files, opened->id, (enum fs_content)r);
+	ret->at = (enum fs_content)r;
+	return 0;
+}
+
+static void content_done(struct content *content)
+{
+	fd_ref_put(content->ref);
+}
+
+static int serve(struct opened_files *files, struct opened *opened, const struct content *content,
+		 struct fuse_file_info *fi)
+{
+	uint64_t ino = opened_ino(opened->id);
+	enum service service = service_of(files, opened->id, content->at);
+	bool is_first = n_open(files, opened) == 0;
+	/* Another inode has what is written. */
+	bool is_stale = !(opened->id & OPENED_SECOND) && has_second(files, ino);
+
 	/* What the kernel knows of the mode there may be old, and setuid would outlive a write. */
 	if (is_stale && (service != UPPER || is_to_write(fi)) && !is_internal(fi))
 		return -ESTALE;
 	if (is_first)
-		begin(files, opened, service, ref ? ref->fd : -1);
+		begin(files, opened, service, content->ref ? content->ref->fd : -1);
 	else if (opened->note.service == BELOW && service != BELOW && !is_internal(fi))
 		return make_second(files, ino);
 	if (is_stale && opened->note.service != UPPER && !is_internal(fi))
 		return -ESTALE;
-	answer(files, opened, by_us, fi);
+	answer(files, opened, content->by_us, fi);
 	return 0;
-}
-
-/* What takes long, before others that open or close the file have to wait. */
-static int copy_first(struct opened_files *files, struct node *node,
-		      const struct fuse_file_info *fi)
-{
-	cleanup_fd_ref struct fd_ref *ref = NULL;
-	bool by_us;
-	int r = fs_content_open(files->fs, node, fi->flags, &ref, &by_us);
-
-	return r < 0 ? r : 0;
 }
 
 int opened_open(struct opened_files *files, struct node *node, uint64_t id, bool has_begun,
 		struct fuse_file_info *fi)
 {
+	CLEANUP(content_done) struct content content = { 0 };
+	bool copies = is_to_write(fi);
 	struct opened *opened;
-	int r = is_to_write(fi) ? copy_first(files, node, fi) : 0;
+	/* A copy takes long: before others that open or close the file have to wait. */
+	int r = copies ? find_content(files, node, fi, &content) : 0;
 
 	if (r < 0)
 		return r;
 	opened = hold(files, id);
 	if (!opened)
 		return -ENOMEM;
-	r = serve(files, opened, node, fi);
+	/* A reader opens what those before it have copied. */
+	if (!copies)
+		r = find_content(files, node, fi, &content);
+	if (r == 0)
+		r = serve(files, opened, &content, fi);
 	if (r == 0 && !has_begun) {
 		pthread_mutex_lock(&files->lock);
 		count(opened, 1);

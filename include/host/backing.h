@@ -34,6 +34,14 @@
  * included. */
 enum { BACKING_PATIENCE_MS = 2000 };
 
+/*
+ * What a file lies on, as far as it may be made known. The kernel opens it with the flags of each
+ * open of the mount, which on a filesystem of the network, or FUSE, may already change it
+ * (O_TRUNC): BACKING_UNKNOWN. BACKING_READ_ONLY: it can never be written.
+ */
+enum backing_disk { BACKING_UNKNOWN, BACKING_WRITABLE, BACKING_READ_ONLY };
+enum backing_disk backing_disk_of(int fd);
+
 struct backings;
 
 /*

@@ -5,6 +5,7 @@
  */
 #include <sys/socket.h>
 
+#include "../unit/descriptors.h"
 #include "backing/message.h"
 #include "fuzz.h"
 
@@ -21,31 +22,16 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
  * well. */
 static void send_one(int socket, struct input *input)
 {
-	union {
-		struct cmsghdr head;
-		char bytes[CMSG_SPACE(MOST_FDS * sizeof(int))];
-	} control = { 0 };
 	size_t n_fds = take_byte(input) % (MOST_FDS + 1), size = take_byte(input) % MOST_BYTES;
 	struct backing_request good = { BACKING_MAGIC, take_byte(input) % 5, 0, 0, 0 };
 	bool is_good = take_byte(input) % 2;
 	char bytes[MOST_BYTES];
-	struct iovec text = { bytes, size };
-	struct msghdr message = { .msg_iov = &text, .msg_iovlen = 1 };
 
 	for (size_t i = 0; i < size; i++)
 		bytes[i] = take_byte(input);
 	if (is_good)
 		memcpy(bytes, &good, 8);
-	if (n_fds) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		for (size_t i = 0; i < n_fds; i++)
-			memcpy(CMSG_DATA(&control.head) + i * sizeof(int), &socket, sizeof(socket));
-	}
-	assert(sendmsg(socket, &message, MSG_NOSIGNAL) == (ssize_t)size);
+	assert(send_copies(socket, bytes, size, socket, n_fds) == (ssize_t)size);
 }
 
 static void receive_one(int socket)

@@ -22,7 +22,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <linux/magic.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -31,13 +30,13 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 
 #include "backing/message.h"
 #include "backing/report.h"
 #include "backing/user.h"
 #include "base/cleanup.h"
 #include "base/table.h"
+#include "host/backing.h"
 
 enum { FUSE_MAJOR = 10, FUSE_MINOR = 229, STACK_SIZE = 256 * 1024 };
 
@@ -120,50 +119,21 @@ static bool is_fuse_connection(int fd)
 	       st.st_rdev == makedev(FUSE_MAJOR, FUSE_MINOR);
 }
 
-enum kind {
-	KIND_REFUSED,
-	KIND_WRITABLE,
-	KIND_READ_ONLY, /* and nobody can change that */
-};
-
-/* What filesystem a file is on. */
-static enum kind kind_of(int fd)
-{
-	struct statfs fs;
-
-	if (fstatfs(fd, &fs) < 0)
-		return KIND_REFUSED;
-	switch ((unsigned long)fs.f_type) {
-	case EXT4_SUPER_MAGIC:
-	case XFS_SUPER_MAGIC:
-	case BTRFS_SUPER_MAGIC:
-	case F2FS_SUPER_MAGIC:
-	case TMPFS_MAGIC:
-	case OVERLAYFS_SUPER_MAGIC:
-		return KIND_WRITABLE;
-	case SQUASHFS_MAGIC:
-	case EROFS_SUPER_MAGIC_V1:
-		return KIND_READ_ONLY;
-	default:
-		return KIND_REFUSED;
-	}
-}
-
 /* Why the file may not be made known, or NULL: it may. */
 static const char *objection_to(int fd)
 {
 	int flags = fcntl(fd, F_GETFL);
-	enum kind kind;
+	enum backing_disk disk;
 	struct stat st;
 
 	if (flags < 0 || flags & O_PATH)
 		return "a descriptor that is not open for reading (O_PATH)";
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
 		return "not a regular file";
-	kind = kind_of(fd);
-	if (kind == KIND_REFUSED)
+	disk = backing_disk_of(fd);
+	if (disk == BACKING_UNKNOWN)
 		return "a file of a filesystem that is not trusted with this";
-	if (kind == KIND_READ_ONLY && (flags & O_ACCMODE) == O_RDONLY)
+	if (disk == BACKING_READ_ONLY && (flags & O_ACCMODE) == O_RDONLY)
 		return NULL;
 	if ((flags & O_ACCMODE) != O_RDWR || flags & O_APPEND)
 		return "a descriptor that is not open for reading and writing";

@@ -51,7 +51,7 @@ void below_done(struct below *below)
  * Goes down `path` and opens its end; BELOW_LINK: there is a symbolic link on the way or at the
  * end, and *ret_link, allocated, is the path with that one followed.
  */
-enum { BELOW_LINK = BELOW_FOUND + 1, MAX_LINKS = 40 };
+enum { BELOW_LINK = BELOW_FOUND + 1 };
 static int walk(const int layers[], size_t n_layers, const char *path, char **ret_link, int *ret)
 {
 	cleanup_below struct below below = { 0 };
@@ -90,7 +90,7 @@ int below_follow(const int layers[], size_t n_layers, const char *path, int *ret
 {
 	cleanup_free char *now = strdup(path);
 
-	for (int i = 0; now && i <= MAX_LINKS; i++) {
+	for (int i = 0; now && i <= ENTRY_NAME_LINKS; i++) {
 		char *next = NULL;
 		int r = walk(layers, n_layers, now, &next, ret);
 

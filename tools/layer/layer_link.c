@@ -15,8 +15,6 @@
 #include "layer/layer_tree.h"
 #include "value/entry_name.h"
 
-enum { MAX_LINKS = 40 }; /* the kernel's limit */
-
 /* The path with the first link among its parents followed; NULL: there is none. */
 static int follow_first(const struct layer_tree *tree, const char *path, char **ret)
 {
@@ -48,7 +46,7 @@ int layer_tree_follow(struct layer_tree *tree, const char *path, char **ret)
 {
 	cleanup_free char *now = strdup(path);
 
-	for (int i = 0; now && i <= MAX_LINKS; i++) {
+	for (int i = 0; now && i <= ENTRY_NAME_LINKS; i++) {
 		char *next;
 		int r = follow_first(tree, now, &next);
 

@@ -5,6 +5,9 @@
 
 #include <stddef.h>
 
+/* How many symbolic links may have to be followed for one path, as Linux has it. */
+enum { ENTRY_NAME_LINKS = 40 };
+
 /*
  * The path, relative to the archive's root and allocated, with "/" at the
  * front, "." and doubled or trailing slashes taken away, and ".." with the

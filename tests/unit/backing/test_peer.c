@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#include "../descriptors.h"
 #include "../fuse_connection.h"
 #include "backing/user.h"
 #include "host/backing_protocol.h"
@@ -30,25 +31,10 @@ static int new_peer(void)
 /* Sends so many bytes of a request, and so many copies of a descriptor. */
 static ssize_t say(int peer, const struct backing_request *request, size_t size, int fd, int n_fds)
 {
-	union {
-		struct cmsghdr head;
-		char bytes[CMSG_SPACE(200 * sizeof(int))];
-	} control = { 0 };
 	char bytes[64] = { 0 };
-	struct iovec text = { bytes, size };
-	struct msghdr message = { .msg_iov = &text, .msg_iovlen = 1 };
 
 	memcpy(bytes, request, sizeof(*request));
-	if (n_fds) {
-		message.msg_control = &control;
-		message.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		control.head.cmsg_level = SOL_SOCKET;
-		control.head.cmsg_type = SCM_RIGHTS;
-		control.head.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-		for (int i = 0; i < n_fds; i++)
-			memcpy(CMSG_DATA(&control.head) + i * sizeof(int), &fd, sizeof(fd));
-	}
-	return sendmsg(peer, &message, MSG_NOSIGNAL);
+	return send_copies(peer, bytes, size, fd, (size_t)n_fds);
 }
 
 static struct backing_request request_of(enum backing_op op, int id)
