@@ -218,6 +218,8 @@ static int parse_options(struct options *options, struct totals *totals, int arg
 				strstr(options->mount_options, "redirect_dir=off") != NULL;
 	options->writeback = options->mount_options &&
 			     strstr(options->mount_options, "writeback=1") != NULL;
+	options->passthrough = options->mount_options &&
+			       strstr(options->mount_options, "io=passthrough") != NULL;
 	return 0;
 }
 

@@ -203,6 +203,7 @@ struct options {
 	bool userns; /* all of it in a user namespace */
 	bool redirect_off; /* the mount has redirect_dir=off */
 	bool writeback; /* the mount has writeback=1 */
+	bool passthrough; /* the mount has io=passthrough */
 	const char *full; /* upper is on a small filesystem of this type that runs full, or NULL */
 	bool is_root; /* may make devices and trusted.* */
 	bool has_ids; /* may be other users */

@@ -91,6 +91,8 @@ static const struct {
 	{ "inotify", NULL, NULL, "a file made by O_TMPFILE is called # and a number, or /" },
 	{ "truncate", NULL, NULL,
 	  "with writeback=1 to the size that a file has: the kernel leaves its time, and has it" },
+	{ "readers", NULL, NULL,
+	  "with io=passthrough who has a lower file open keeps it: it is copied up before" },
 	{ "want of space", NULL, NULL,
 	  "--full: the times of what failed, and of its directories, may have moved" },
 	{ "directory size", NULL, NULL, "not compared: a merged directory has no size of its own" },

@@ -11,6 +11,24 @@
 
 #include "base/cleanup.h"
 
+/*
+ * Whether what is opened to be read would be a lower file still, after an attempt to have it copied
+ * up. The answer is the same where nothing is copied up.
+ */
+static bool may_stay_below(struct performer *p, const struct op *op)
+{
+	int nofollow = op->flags & O_NOFOLLOW;
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (!p->side->options->passthrough || op->flags & (O_ACCMODE | O_PATH) ||
+	    fstatat(at_fd(p, op->at), op->path, &st, nofollow ? AT_SYMLINK_NOFOLLOW : 0) < 0 ||
+	    !S_ISREG(st.st_mode))
+		return false;
+	fd = openat(at_fd(p, op->at), op->path, O_RDWR | nofollow | O_CLOEXEC);
+	return fd < 0;
+}
+
 void op_open(struct performer *p, const struct op *op, struct text *text)
 {
 	struct stat st;
@@ -19,6 +37,10 @@ void op_open(struct performer *p, const struct op *op, struct text *text)
 	if (op->slot <= 0 || op->slot >= MAX_SLOTS)
 		return;
 	empty_slot(p, op->slot);
+	if (may_stay_below(p, op)) {
+		text_add(text, "left out: it would keep the lower file");
+		return;
+	}
 	/* A FIFO must not wait for its other end. */
 	fd = openat(at_fd(p, op->at), op->path, op->flags | O_NONBLOCK | O_CLOEXEC, op->mode);
 	p->slots[op->slot] = fd;
